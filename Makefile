@@ -1,0 +1,39 @@
+# Thin wrappers over Python commands; each builds .venv by itself, once. NB=03 limits run, test and execute to one notebook.
+PYTHON ?= python3
+NB ?=
+BIN := .venv/bin
+
+.PHONY: run test lab lint execute help
+help:
+	@echo "make run       execute the notebooks into build/ and make a browsable HTML site of them"
+	@echo "make test      unit tests, notebook hygiene, nbval over every notebook"
+	@echo "make lab       open JupyterLab in notebooks/"
+	@echo "make lint      ruff over the .py files and the notebooks"
+	@echo "make execute   refresh the stored outputs of the notebooks in place"
+	@echo "NB=03 limits run, test and execute to one notebook; PYTHON=python3.12 picks the interpreter"
+
+.venv/ready: requirements.txt constraints.txt
+	@$(PYTHON) -c "import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else 'Python 3.11 to 3.13 is needed, this is ' + sys.version.split()[0] + ': try make PYTHON=python3.12')"
+	@echo "building .venv (once; TensorFlow is a large download)"
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@touch $@
+
+.venv/ready-dev: .venv/ready tools/requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tools/requirements-dev.txt -c constraints.txt
+	@touch $@
+
+run: .venv/ready
+	@$(BIN)/python tools/notebooks.py run --only "$(NB)"
+
+execute: .venv/ready
+	@$(BIN)/python tools/notebooks.py execute --only "$(NB)"
+
+test: .venv/ready
+	@CHECKS=strict $(BIN)/python -m pytest tests $(wildcard notebooks/$(NB)*.ipynb)
+
+lab: .venv/ready
+	@$(BIN)/jupyter lab --notebook-dir=notebooks
+
+lint: .venv/ready-dev
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -1,0 +1,505 @@
+"""What the five notebooks share: the model, images, measuring and plotting.
+
+Conventions. An *image* is a float32 array of shape (height, width, 3), RGB, in [0, 1]; a stack of them has one more
+axis. `preprocess` turns images into what the network takes, [-1, 1] with mid-grey at 0. A *layer* is named as Keras
+names it ("conv3_block4_out"), a *channel* is an index along a layer's last axis. Functions that draw return a
+matplotlib `Figure`; `show` puts it into the notebook.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import hashlib
+import io
+import json
+import os
+import socket
+import urllib.error
+import urllib.request
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+ROOT = Path(__file__).resolve().parent
+IMAGES = ROOT / "data" / "images"
+PROBE = ROOT / "data" / "probe"
+TRANSPLANT = ROOT / "data" / "resnet50v2_transplant.weights.h5"
+TRANSPLANT_SHA256 = "0357ef9230e87bd32ddf136f2ecf065d5bbebc956577f444e97dd1461cf5988e"
+MID_GREY = 127  # of 255: the ground that the probe photos were cut out onto, and what zero padding is to the network
+
+# ------------------------------------------------------------------------------------------------------------- model
+
+
+def weights_in_use(weights: str | os.PathLike | None = None) -> str:
+    """Name the weights that `load_model(weights)` loads: the argument, else RESNET50V2_WEIGHTS, else "transplant"."""
+    return os.fspath(weights or os.environ.get("RESNET50V2_WEIGHTS") or "transplant")
+
+
+def load_model(weights: str | os.PathLike | None = None) -> keras.Model:
+    """Return ResNet50V2: images in [-1, 1], shape (n, height, width, 3), sides from 32 up, to logits (n, 1000).
+
+    `weights` is "transplant" (the file in data/, the default), "imagenet" (Keras' official file, downloaded once) or
+    the path of a weights file for this architecture. BatchNorm stays in inference mode.
+    Raises FileNotFoundError, ValueError (damaged, altered or foreign file) or ConnectionError, each saying what to do.
+    """
+    name = weights_in_use(weights)
+    base = keras.applications.ResNet50V2(include_top=False, pooling="avg", weights=None, input_shape=(None, None, 3))
+    logits = keras.layers.Dense(1000, name="predictions")(base.output)
+    model = keras.Model(base.input, logits, name="resnet50v2")
+    if name == "imagenet":
+        model.set_weights(_official_weights())
+    else:
+        path = TRANSPLANT if name == "transplant" else Path(name).expanduser()
+        _check_weights_file(path)
+        try:
+            model.load_weights(path)
+        except Exception as error:  # h5py and Keras raise half a dozen kinds, none of which names the file
+            raise ValueError(
+                f"{path.name} does not hold weights of ResNet50V2 with its 1,000-class top, or is damaged: "
+                f"{str(error).splitlines()[0][:200]} Pass the path of such a file, or weights='transplant'."
+            ) from error
+    model.trainable = False
+    return model
+
+
+def _check_weights_file(path: Path) -> None:
+    """Refuse a weights file that is missing or, for the embedded one, not the bytes that were published."""
+    restore = f"restore it with `git checkout -- data/{path.name}`" if path == TRANSPLANT else "check the path"
+    if not path.is_file():
+        raise FileNotFoundError(f"no weights file {path}: {restore}, or use weights='transplant' or 'imagenet'")
+    if path == TRANSPLANT:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        if found != TRANSPLANT_SHA256:
+            raise ValueError(f"{path} is damaged (SHA-256 {found[:9]}…, not {TRANSPLANT_SHA256[:9]}…): {restore}")
+
+
+def _official_weights() -> list[np.ndarray]:
+    """Return the arrays of Keras' official ImageNet file, cached or downloaded; ConnectionError without either."""
+    from keras.src.applications import resnet  # where Keras keeps the address and the hash of its file
+
+    file = "resnet50v2_weights_tf_dim_ordering_tf_kernels.h5"
+    cached = Path(keras.config.keras_home()) / "models" / file
+    ways_out = (
+        f"Either connect to the internet once (or put {file} into {cached.parent}), "
+        "or use the embedded weights: load_model('transplant'), RESNET50V2_WEIGHTS unset."
+    )
+    address = resnet.BASE_WEIGHTS_PATH + file
+    known = cached.is_file() and hashlib.md5(cached.read_bytes()).hexdigest() == resnet.WEIGHTS_HASHES["resnet50v2"][0]
+    timeout = socket.getdefaulttimeout()
+    try:
+        if not known:  # Keras' own download waits for ever: ask first, and let a stalled read end
+            urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=5).close()
+            socket.setdefaulttimeout(8)
+        return keras.applications.ResNet50V2(weights="imagenet", classifier_activation=None).get_weights()
+    except (OSError, urllib.error.URLError) as error:
+        raise ConnectionError(f"the official weights cannot be downloaded ({error}). {ways_out}") from error
+    except ValueError as error:
+        raise ValueError(f"the official weights arrived damaged and were refused ({error}). {ways_out}") from error
+    except Exception as error:  # Keras wraps what urllib raises in a bare Exception
+        raise ConnectionError(f"the official weights cannot be downloaded ({error}). {ways_out}") from error
+    finally:
+        socket.setdefaulttimeout(timeout)
+
+
+@functools.cache
+def class_names() -> tuple[str, ...]:
+    """Return the 1,000 ImageNet class names in Keras' order ("crane" and "maillot" each stand for two classes)."""
+    return tuple(name for _, name in json.loads((ROOT / "data" / "imagenet_classes.json").read_text()))
+
+
+class Prediction(NamedTuple):
+    """One class of a prediction: its index, its name and its probability in [0, 1]."""
+
+    index: int
+    name: str
+    probability: float
+
+
+def top_predictions(logits: np.ndarray, k: int = 5) -> list[Prediction]:
+    """Return the `k` most probable classes of one image, best first, from its logits, shape (1000,) or (1, 1000)."""
+    scores = np.asarray(logits, np.float64).reshape(-1)
+    if scores.shape != (1000,):
+        raise ValueError(f"expected the 1,000 logits of one image, got shape {np.shape(logits)}")
+    probabilities = np.exp(scores - scores.max())
+    probabilities /= probabilities.sum()
+    return [Prediction(int(i), class_names()[i], float(probabilities[i])) for i in np.argsort(-scores)[:k]]
+
+
+# ------------------------------------------------------------------------------------------------------------ images
+
+
+def load_image(source: str | os.PathLike | Image.Image, size: int | None = 224) -> np.ndarray:
+    """Return a photo upright as float32 RGB in [0, 1], cut to its central square and resized to (size, size, 3).
+
+    With `size=None` neither cut nor resized. Transparency is laid on mid-grey; grey, palette, CMYK and 16-bit photos
+    are converted. Raises FileNotFoundError or ValueError for what is no photo of at least 32 px a side.
+    """
+    photo = source if isinstance(source, Image.Image) else _open_image(Path(source).expanduser())
+    label = "the photo" if isinstance(source, Image.Image) else Path(source).name
+    if min(photo.size) < 32:
+        raise ValueError(f"{label} is {photo.width}×{photo.height} px; the network needs at least 32 px a side")
+    photo = _to_rgb(ImageOps.exif_transpose(photo), label)
+    if size is not None:
+        if size < 32:
+            raise ValueError(f"size={size}: the network needs at least 32 px a side")
+        photo = ImageOps.fit(photo, (size, size), Image.Resampling.LANCZOS)
+    return np.asarray(photo, np.float32) / 255
+
+
+def _open_image(path: Path) -> Image.Image:
+    """Open and fully decode an image file, or say in one sentence why that cannot be done."""
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; list_images lists the photos in it")
+    if not path.exists():
+        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*")], 3, 0.5)
+        raise FileNotFoundError(f"no photo {path}" + (f"; did you mean {', '.join(near)}?" if near else ""))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            photo = Image.open(path)
+            photo.load()
+            return photo
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ValueError(f"{path.name} is too large: over {Image.MAX_IMAGE_PIXELS:,} pixels; scale it down") from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
+        raise ValueError(f"{path.name} is empty, cut short or no image that Pillow can read") from error
+
+
+def _to_rgb(photo: Image.Image, label: str) -> Image.Image:
+    """Convert any 8- or 16-bit Pillow image to RGB, transparency laid on mid-grey."""
+    if photo.mode in (
+        "I;16",
+        "I;16B",
+        "I;16L",
+        "I;16N",
+        "I",
+    ):  # Pillow would clip these at 255
+        values = np.asarray(photo, np.int64)
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError(f"{label} has more than 16 bits a channel; save it with 8")
+        photo = Image.fromarray((values // 257).astype(np.uint8))
+    if photo.mode == "F":
+        raise ValueError(f"{label} holds floating-point pixels of unknown range; save it with 8 bits a channel")
+    if photo.has_transparency_data:
+        ground = Image.new("RGBA", photo.size, (MID_GREY, MID_GREY, MID_GREY, 255))
+        photo = Image.alpha_composite(ground, photo.convert("RGBA"))
+    return photo.convert("RGB")
+
+
+def list_images(folder: str | os.PathLike) -> list[Path]:
+    """Return the image files in a folder and its subfolders, sorted; ValueError if there is none."""
+    kinds = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+    found = sorted(p for p in Path(folder).expanduser().rglob("*") if p.suffix.lower() in kinds and p.is_file())
+    if not found:
+        raise ValueError(f"no photos in {folder}: pass a folder that holds {', '.join(sorted(kinds))} files")
+    return found
+
+
+def load_images(paths: Iterable[str | os.PathLike], size: int = 224) -> np.ndarray:
+    """Return `load_image` of every path as one array, shape (n, size, size, 3), in [0, 1]."""
+    return np.stack([load_image(path, size) for path in paths])
+
+
+def preprocess(images: np.ndarray) -> np.ndarray:
+    """Return images, uint8 or float in [0, 1], as the network's input in [-1, 1], shape (n, height, width, 3).
+
+    One image, shape (height, width, 3), becomes a batch of one. The argument is left as it was.
+    """
+    array = np.asarray(images)
+    if array.ndim not in (3, 4) or array.shape[-1] != 3:
+        raise ValueError(f"expected shape (height, width, 3) or (n, height, width, 3), got {array.shape}")
+    if min(array.shape[-3:-1]) < 32:
+        raise ValueError(f"images of {array.shape[-3]}×{array.shape[-2]} px: the network needs at least 32 px a side")
+    if array.dtype == np.uint8:
+        array = array.astype(np.float32) / 255
+    elif not np.isfinite(array).all():
+        raise ValueError("the image holds NaN or infinite values")
+    elif array.min() < -1e-3 or array.max() > 1 + 1e-3:
+        raise ValueError(f"values from {array.min():.3g} to {array.max():.3g}: expected floats in [0, 1] or uint8")
+    return np.asarray(2 * array - 1, np.float32).reshape(-1, *array.shape[-3:])
+
+
+def deprocess(inputs: np.ndarray) -> np.ndarray:
+    """Return network inputs in [-1, 1] as images in [0, 1], values outside clipped; the inverse of `preprocess`."""
+    return np.clip((np.asarray(inputs, np.float32) + 1) / 2, 0, 1)
+
+
+class NaturalInputs(NamedTuple):
+    """Natural crops, uint8, shape (n, size, size, 3), and for each the name of the photo that it was cut from."""
+
+    images: np.ndarray
+    sources: list[str]
+
+
+def natural_inputs(
+    size: int = 128, images: str | os.PathLike = IMAGES, probe: str | os.PathLike | None = PROBE, seed: int = 0
+) -> NaturalInputs:
+    """Return some 1,000 natural crops of `size` px: about 600 of the photos in `images`, 400 of those in `probe`.
+
+    Crops have sides from size / 2 px (or 32) to the photo's shorter side, log-uniformly, and random places. Of a probe
+    photo only crops inside the object are taken (at most 2 % of flat mid-grey ground). The same seed, the same crops.
+    """
+    if size < 32:
+        raise ValueError(f"size={size}: the network needs at least 32 px a side")
+    random = np.random.default_rng(seed)
+    crops: list[tuple[Image.Image, str]] = []
+    for folder, wanted, ground in ((images, 600, 1.0), (probe, 400, 0.02)):
+        if folder is None:
+            continue
+        photos = [(_to_rgb(ImageOps.exif_transpose(_open_image(p)), p.name), p.stem) for p in list_images(folder)]
+        found: list[tuple[Image.Image, str]] = []
+        for _ in range(20 * -(-wanted // len(photos))):  # rounds over the photos; a thin object may never fit
+            if len(found) >= wanted:
+                break
+            found += [(crop, name) for photo, name in photos if (crop := _random_crop(photo, size, ground, random))]
+        crops += found[:wanted]
+    stack = np.stack([np.asarray(crop.resize((size, size), Image.Resampling.LANCZOS)) for crop, _ in crops])
+    return NaturalInputs(stack, [name for _, name in crops])
+
+
+def _random_crop(photo: Image.Image, size: int, ground: float, random: np.random.Generator) -> Image.Image | None:
+    """Cut a random square; None if more than the share `ground` of it is flat mid-grey."""
+    shorter = min(photo.size)
+    side = round(np.exp(random.uniform(np.log(min(max(size // 2, 32), shorter)), np.log(shorter))))
+    left, top = (int(random.integers(0, length - side + 1)) for length in photo.size)
+    crop = photo.crop((left, top, left + side, top + side))
+    flat = np.abs(np.asarray(crop, np.int16) - MID_GREY).max(axis=-1) <= 6
+    return crop if flat.mean() <= ground else None
+
+
+# --------------------------------------------------------------------------------------------------------- measuring
+
+
+def check_layer(model: keras.Model, layer: str) -> keras.layers.Layer:
+    """Return a layer by name; ValueError that names the three nearest if there is none of that name."""
+    names = [candidate.name for candidate in model.layers]
+    if layer not in names:
+        near = difflib.get_close_matches(str(layer), names, 3, 0)
+        raise ValueError(f"no layer {layer!r}; the nearest names are {', '.join(near)}")
+    return model.get_layer(layer)
+
+
+def check_channel(model: keras.Model, layer: str, channel: int) -> int:
+    """Return a channel index as int; ValueError that names the range if the layer has no such channel."""
+    count = check_layer(model, layer).output.shape[-1]
+    if isinstance(channel, bool) or int(channel) != channel or not 0 <= channel < count:
+        raise ValueError(f"{layer} has channels 0 to {count - 1}, not {channel}")
+    return int(channel)
+
+
+def feature_model(model: keras.Model, layers: str | Sequence[str]) -> keras.Model:
+    """Return the model from its input to one layer's output, or to a dict {name: output} of several layers."""
+    if isinstance(layers, str):
+        return keras.Model(model.input, check_layer(model, layers).output)
+    return keras.Model(model.input, {name: check_layer(model, name).output for name in layers})
+
+
+def parents(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """Return the layers whose outputs a layer takes, in order; none for the input layer."""
+    if isinstance(layer, keras.layers.InputLayer):
+        return []
+    inputs = layer.input if isinstance(layer.input, list) else [layer.input]
+    return [tensor._keras_history.operation for tensor in inputs]
+
+
+def rectified_view(model: keras.Model, layer: str) -> str:
+    """Name the ReLU that the network itself reads `layer` through: conv2_block3_out → conv3_block1_preact_relu.
+
+    A ReLU is its own view. Raises ValueError for a layer that no BatchNorm with a ReLU follows.
+    """
+    view = check_layer(model, layer)
+    for kind in (keras.layers.BatchNormalization, keras.layers.Activation):
+        if isinstance(view, keras.layers.Activation):
+            break
+        if not isinstance(view, kind):
+            view = next((c for c in model.layers if isinstance(c, kind) and view in parents(c)), None)
+        if view is None:
+            raise ValueError(f"{layer} is not read through a ReLU: take a layer that BatchNorm and a ReLU follow")
+    return view.name
+
+
+class ReceptiveField(NamedTuple):
+    """Cell i of a layer sees the `size` pixels from `first` + `stride`·i on, on each axis (zero padding included)."""
+
+    size: int
+    stride: int
+    first: int
+
+    def span(self, cell: int) -> tuple[int, int]:
+        """Return the first and the last pixel that a cell sees; beyond the image where it sees padding."""
+        return self.first + self.stride * cell, self.first + self.stride * cell + self.size - 1
+
+    def clear_of_padding(self, side: int) -> list[int]:
+        """Return the cells along an axis of `side` pixels whose field lies wholly inside the image."""
+        cells = range(-(-side // self.stride))
+        return [i for i in cells if self.span(i)[0] >= 0 and self.span(i)[1] <= side - 1]
+
+
+def receptive_field(model: keras.Model, layer: str) -> ReceptiveField:
+    """Return the theoretical receptive field of a layer, from the graph (recurrence of Araujo et al. 2019)."""
+    target = check_layer(model, layer)
+    fields: dict[str, tuple[int, int, int]] = {}  # layer name → first and last pixel of cell 0, stride
+    for current in model.layers:
+        above = [fields[parent.name] for parent in parents(current)]
+        first = min((f for f, _, _ in above), default=0)
+        last = max((e for _, e, _ in above), default=0)
+        stride = above[0][2] if above else 1
+        if isinstance(current, keras.layers.ZeroPadding2D):
+            shift = current.padding[0][0] * stride
+            first, last = first - shift, last - shift
+        elif isinstance(current, keras.layers.Conv2D | keras.layers.MaxPooling2D):
+            window = current.kernel_size if isinstance(current, keras.layers.Conv2D) else current.pool_size
+            before = (window[0] - 1) // 2 if current.padding == "same" else 0
+            first, last = first - before * stride, last + (window[0] - 1 - before) * stride
+            stride *= current.strides[0]
+        elif isinstance(current, keras.layers.GlobalAveragePooling2D | keras.layers.Dense) and current is target:
+            raise ValueError(f"{layer} sees the whole image, whatever its size: it has no receptive field of its own")
+        fields[current.name] = (first, last, stride)
+    first, last, stride = fields[layer]
+    return ReceptiveField(last - first + 1, stride, first)
+
+
+def check(claim: str, truth: bool) -> None:
+    """Print a claim with ✓ if it is true, else "not so here"; raise AssertionError only where CHECKS=strict is set."""
+    print(f"✓ {claim}" if truth else f"not so here: {claim}")
+    if not truth and os.environ.get("CHECKS") == "strict":
+        raise AssertionError(f"measured otherwise: {claim}")
+
+
+# ---------------------------------------------------------------------------------------------------------- plotting
+
+
+def show(figure: Figure, alt: str, kind: str = "png") -> None:
+    """Put a figure into the notebook as one static, opaque image with alt text, and close it.
+
+    `kind` is "png" for plots and "jpeg" (quality 85) for grids of photos; the width is the figure's, at 100 dpi.
+    """
+    import matplotlib.pyplot as plt
+    from IPython.display import Image as NotebookImage
+    from IPython.display import display
+
+    buffer = io.BytesIO()
+    options = {"pil_kwargs": {"quality": 85}} if kind == "jpeg" else {}
+    figure.savefig(buffer, format=kind, dpi=100, facecolor="white", **options)
+    plt.close(figure)
+    display(NotebookImage(data=buffer.getvalue(), format=kind, alt=alt))
+
+
+def image_grid(
+    images: Sequence[np.ndarray], titles: Sequence[str] = (), columns: int = 6, title: str = "", width: float = 9.6
+) -> Figure:
+    """Return a figure of images in [0, 1] (or uint8), each (height, width, 3), row by row, one title above each."""
+    figure, _ = _grid(images, titles, columns, title, width, {"interpolation": "lanczos"})
+    return figure
+
+
+def map_grid(
+    maps: Sequence[np.ndarray],
+    titles: Sequence[str] = (),
+    columns: int = 8,
+    title: str = "",
+    signed: bool = False,
+    label: str = "activation",
+    limit: float | None = None,
+    width: float = 9.6,
+) -> Figure:
+    """Return a figure of maps, each (height, width), on ONE scale with its colour bar.
+
+    The scale runs from 0 to `limit` (viridis), or from -limit to limit with white at 0 if `signed`; `limit` is the
+    largest absolute value of all maps unless given.
+    """
+    top = float(limit if limit is not None else max(np.abs(m).max() for m in maps)) or 1.0
+    norm = Normalize(-top if signed else 0, top)
+    style = {"cmap": colormaps["RdBu_r" if signed else "viridis"], "norm": norm, "interpolation": "nearest"}
+    figure, artist = _grid(maps, titles, columns, title, width, style)
+    figure.colorbar(artist, ax=figure.axes, label=label, shrink=0.8, aspect=30, pad=0.01)
+    return figure
+
+
+def _grid(pictures: Sequence[np.ndarray], titles: Sequence[str], columns: int, title: str, width: float, style: dict):
+    """Lay pictures out in rows; return the figure and the last artist drawn, whose scale is that of all."""
+    if len(pictures) == 0:
+        raise ValueError("no pictures to show: pass at least one")
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    height = np.shape(pictures[0])[0] / np.shape(pictures[0])[1]
+    lines = max((text.count("\n") + 1 for text in titles), default=0)
+    figure = Figure(
+        figsize=(width, rows * (width / columns * height + 0.17 * lines) + 0.35 * bool(title)), layout="constrained"
+    )
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for number, place in enumerate(axes.flat):
+        place.axis("off")
+        if number < len(pictures):
+            artist = place.imshow(pictures[number], **style)
+            place.set_title(titles[number] if number < len(titles) else "", fontsize=8, pad=3)
+    figure.suptitle(title, fontsize=11)
+    return figure, artist
+
+
+BLOCK_COLOURS = {
+    "Conv2D": "#9ecae1",
+    "BatchNormalization": "#c7e9c0",
+    "Activation": "#fdd0a2",
+    "MaxPooling2D": "#dadaeb",
+    "ZeroPadding2D": "#f0f0f0",
+    "Add": "#ffffb3",
+}
+
+
+def draw_block(model: keras.Model, block: str, axes) -> None:
+    """Draw one residual block ("conv2_block1") as the model's graph has it: branch left, shortcut right, sum below."""
+    total = check_layer(model, f"{block}_out")
+    entry = parents(check_layer(model, f"{block}_preact_bn"))[0]
+    branch = [next(p for p in parents(total) if p.name == f"{block}_3_conv")]
+    while branch[0] is not entry:
+        branch.insert(0, parents(branch[0])[0])
+    shortcut = [next(p for p in parents(total) if p is not branch[-1])]
+    while shortcut[0] not in branch:
+        shortcut.insert(0, parents(shortcut[0])[0])
+    lane, bottom, line = 1.45, len(branch), {"color": "#555555", "lw": 1.2, "zorder": 1}
+    start = branch.index(shortcut[0])
+    axes.plot([0, lane, lane, 0.6], [start, start, bottom, bottom], **line)
+    for row in range(bottom):
+        axes.annotate("", (0, row + 0.72), (0, row + 0.28), arrowprops={"arrowstyle": "->", "color": "#555555"})
+    axes.annotate("", (0.56, bottom), (0.8, bottom), arrowprops={"arrowstyle": "->", "color": "#555555"})
+    boxes = [(layer, 0.0, row) for row, layer in enumerate([*branch, total])]
+    boxes += [(layer, lane, (start + bottom) / 2 + row) for row, layer in enumerate(shortcut[1:])]
+    for layer, x, y in boxes:
+        colour = "white" if layer is entry else BLOCK_COLOURS.get(type(layer).__name__, "white")
+        text = f"x, {entry.output.shape[-1]} channels" if layer is entry else _layer_words(layer)
+        axes.add_patch(
+            FancyBboxPatch((x - 0.56, y - 0.28), 1.12, 0.56, "round,pad=0,rounding_size=0.08", fc=colour, ec="#555555")
+        )
+        axes.text(x, y, text, ha="center", va="center", fontsize=7.5)
+    if len(shortcut) == 1:
+        axes.text(lane + 0.08, (start + bottom) / 2, "identity", rotation=90, va="center", fontsize=8)
+    axes.set(xlim=(-0.65, 2.1), ylim=(bottom + 0.5, -0.5), title=block)
+    axes.axis("off")
+
+
+def _layer_words(layer: keras.layers.Layer) -> str:
+    """Describe a layer in the two or three words that fit into a box of `draw_block`."""
+    kind = type(layer).__name__
+    if kind == "Conv2D":
+        stride = f", stride {layer.strides[0]}" if layer.strides[0] > 1 else ""
+        side, _, inputs, outputs = layer.kernel.shape
+        return f"{side}×{side} conv{stride}\n{inputs} → {outputs}"
+    if kind == "MaxPooling2D":
+        return f"max-pool {layer.pool_size[0]}×{layer.pool_size[0]}\nstride {layer.strides[0]}"
+    return {
+        "Activation": "ReLU",
+        "ZeroPadding2D": "zero-pad",
+        "BatchNormalization": "BatchNorm",
+        "Add": "+  (sum, no ReLU)",
+    }[kind]

@@ -1,0 +1,132 @@
+"""Execute the notebooks: in place (their stored outputs), or into build/ with a browsable HTML site.
+
+python tools/notebooks.py execute [--only 03]    refresh the stored outputs; a file is rewritten only if it changed
+python tools/notebooks.py run [--only 03]        write build/notebooks/*.ipynb and build/site/index.html
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import os
+import re
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = ROOT / "notebooks"
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def chosen(only: str) -> list[Path]:
+    """Return the notebooks whose file name starts with `only`, all of them for an empty string."""
+    found = sorted(NOTEBOOKS.glob(f"{only}*.ipynb"))
+    if not found:
+        names = ", ".join(path.name for path in sorted(NOTEBOOKS.glob("*.ipynb")))
+        sys.exit(f"no notebook starts with {only!r}: there are {names}")
+    return found
+
+
+def execute(path: Path) -> nbformat.NotebookNode:
+    """Run a notebook from the top in its own folder, one progress line, and return it as it is to be stored."""
+    notebook = nbformat.read(path, as_version=4)
+    total = sum(cell.cell_type == "code" for cell in notebook.cells)
+    started = time.perf_counter()
+
+    def progress(cell: nbformat.NotebookNode, cell_index: int) -> None:
+        if cell.cell_type == "code" and sys.stdout.isatty():
+            done = sum(c.cell_type == "code" for c in notebook.cells[: cell_index + 1])
+            print(f"\r{path.name}  cell {done}/{total}", end="", flush=True)
+
+    resources = {"metadata": {"path": str(NOTEBOOKS)}}
+    client = NotebookClient(
+        notebook, timeout=1200, record_timing=False, coalesce_streams=True, resources=resources, on_cell_start=progress
+    )
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        sys.exit(f"\r{path.name} failed:\n{error}")
+    print(f"\r{path.name}  {total} cells, {time.perf_counter() - started:.0f} s", flush=True)
+    notebook.metadata = nbformat.from_dict(METADATA)
+    return notebook
+
+
+def refresh(paths: list[Path]) -> None:
+    """Execute notebooks in place."""
+    for path in paths:
+        text = nbformat.writes(execute(path)) + "\n"
+        if text != path.read_text(encoding="utf-8"):
+            path.write_text(text, encoding="utf-8")
+
+
+def build(paths: list[Path], build_folder: Path) -> None:
+    """Execute notebooks into the build folder and make an HTML site of those that are there."""
+    executed, site = build_folder / "notebooks", build_folder / "site"
+    for folder in (executed, site):
+        folder.mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        nbformat.write(execute(path), executed / path.name)
+    for picture in (ROOT / "data").glob("*.svg"):  # the badge
+        (build_folder / "data").mkdir(exist_ok=True)
+        shutil.copy(picture, build_folder / "data")
+    rows = []
+    for path in sorted(executed.glob("*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        (site / f"{path.stem}.html").write_text(to_html(notebook, path.stem), encoding="utf-8")
+        title = re.search(r"(?m)^# (.+)$", notebook.cells[0].source)
+        rows.append(f'<li><a href="{path.stem}.html">{html.escape(title.group(1) if title else path.stem)}</a></li>')
+    (site / "index.html").write_text(INDEX.format(rows="\n".join(rows)), encoding="utf-8")
+    print(f"executed notebooks: {relative(executed)}\nopen this in a browser: {relative(site / 'index.html')}")
+
+
+def relative(path: Path) -> Path:
+    """Return a path as seen from the working directory where it lies below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def to_html(notebook: nbformat.NotebookNode, title: str) -> str:
+    """Render one executed notebook to a page of its own that asks no other host for anything."""
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(mathjax_url="", require_js_url="", mermaid_js_url="", jquery_url="")
+    page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
+    page = re.sub(r'<script[^>]*src="(https?:)?//[^"]*"[^>]*>\s*</script>', "", page)
+    page = re.sub(r'<script type="module">.*?</script>', "", page, flags=re.DOTALL)  # mermaid, which we do not use
+    return re.sub(r'href="(\d\d_\w+)\.ipynb"', r'href="\1.html"', page)
+
+
+INDEX = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Visualizing filters in a CNN (ResNet50V2)</title>
+<style>body {{ font: 18px/1.6 system-ui, sans-serif; max-width: 40em; margin: 3em auto; padding: 0 1em }}</style>
+<h1>Visualizing filters in a CNN (ResNet50V2)</h1>
+<ol>
+{rows}
+</ol>
+</html>
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["run", "execute"])
+    parser.add_argument("--only", default="", metavar="NN", help="only the notebooks whose names start so, e.g. 03")
+    arguments = parser.parse_args()
+    os.environ.setdefault("CHECKS", "strict")
+    if arguments.command == "run":
+        build(chosen(arguments.only), ROOT / "build")
+    else:
+        refresh(chosen(arguments.only))
+
+
+if __name__ == "__main__":
+    main()
