@@ -14,8 +14,9 @@ import hashlib
 import io
 import json
 import os
+import queue
 import socket
-import urllib.error
+import threading
 import urllib.request
 import warnings
 from collections.abc import Iterable, Sequence
@@ -88,27 +89,44 @@ def _official_weights() -> list[np.ndarray]:
     from keras.src.applications import resnet  # where Keras keeps the address and the hash of its file
 
     file = "resnet50v2_weights_tf_dim_ordering_tf_kernels.h5"
-    cached = Path(keras.config.keras_home()) / "models" / file
+    cached = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models" / file
     ways_out = (
         f"Either connect to the internet once (or put {file} into {cached.parent}), "
-        "or use the embedded weights: load_model('transplant'), RESNET50V2_WEIGHTS unset."
+        "or use the embedded weights: load_model('transplant'), and RESNET50V2_WEIGHTS unset."
     )
-    address = resnet.BASE_WEIGHTS_PATH + file
     known = cached.is_file() and hashlib.md5(cached.read_bytes()).hexdigest() == resnet.WEIGHTS_HASHES["resnet50v2"][0]
     timeout = socket.getdefaulttimeout()
     try:
-        if not known:  # Keras' own download waits for ever: ask first, and let a stalled read end
-            urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=5).close()
+        if not known:  # Keras' own download would wait for ever: ask first, and let a stalled read end
+            _ask(resnet.BASE_WEIGHTS_PATH + file)
             socket.setdefaulttimeout(8)
         return keras.applications.ResNet50V2(weights="imagenet", classifier_activation=None).get_weights()
-    except (OSError, urllib.error.URLError) as error:
-        raise ConnectionError(f"the official weights cannot be downloaded ({error}). {ways_out}") from error
     except ValueError as error:
         raise ValueError(f"the official weights arrived damaged and were refused ({error}). {ways_out}") from error
     except Exception as error:  # Keras wraps what urllib raises in a bare Exception
         raise ConnectionError(f"the official weights cannot be downloaded ({error}). {ways_out}") from error
     finally:
         socket.setdefaulttimeout(timeout)
+
+
+def _ask(address: str, seconds: float = 6) -> None:
+    """Raise OSError unless an address answers in time; in a thread, since no time-out ends the look-up of a name."""
+    answer: queue.Queue[Exception | None] = queue.Queue()
+
+    def request() -> None:
+        try:
+            urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=seconds).close()
+            answer.put(None)
+        except Exception as error:
+            answer.put(error)
+
+    threading.Thread(target=request, daemon=True).start()
+    try:
+        error = answer.get(timeout=seconds + 1)
+    except queue.Empty:
+        error = TimeoutError(f"no answer within {seconds + 1} seconds")
+    if error is not None:
+        raise error
 
 
 @functools.cache

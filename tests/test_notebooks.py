@@ -1,0 +1,120 @@
+"""Hygiene of the stored notebooks: what a reader on GitHub would trip over. nbval runs their cells besides."""
+
+import base64
+import io
+import json
+import re
+
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+LIMITS_MB = {"04": 2.5, "05": 2.5}
+LOCAL_PATHS = re.compile(r"(/root/|/home/|/tmp/|/Users/|/content/|[A-Z]:\\)")
+TIMINGS = re.compile(r"(it/s|s/it|ms/step|CPU times|Wall time|\b\d+(\.\d+)? ?(seconds|secs|ms)\b)")
+ALLOWED = {"text/plain", "image/png", "image/jpeg"}
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def path(request):
+    return request.param
+
+
+@pytest.fixture
+def cells(path):
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    for cell in cells:
+        cell["source"] = "".join(cell["source"])
+    return cells
+
+
+def code(cells):
+    return [cell for cell in cells if cell["cell_type"] == "code"]
+
+
+def prose(cells):
+    return "\n".join(cell["source"] for cell in cells if cell["cell_type"] == "markdown")
+
+
+def text_of(output):
+    return "".join(output.get("text", "")) + "".join(output.get("data", {}).get("text/plain", ""))
+
+
+def figures(cells):
+    for cell in code(cells):
+        for output in cell["outputs"]:
+            for mime in ("image/png", "image/jpeg"):
+                if mime in output.get("data", {}):
+                    yield output["data"][mime], output.get("metadata", {}).get(mime, {}).get("alt", "")
+
+
+def test_executed_from_the_top_without_errors_or_warnings(cells):
+    assert [cell["execution_count"] for cell in code(cells)] == list(range(1, len(code(cells)) + 1))
+    for cell in code(cells):
+        for output in cell["outputs"]:
+            assert output["output_type"] != "error" and output.get("name") != "stderr", text_of(output)
+
+
+def test_outputs_are_static_and_say_nothing_of_this_machine(cells):
+    for cell in code(cells):
+        for output in cell["outputs"]:
+            assert set(output.get("data", {})) <= ALLOWED
+            for pattern in (LOCAL_PATHS, TIMINGS, re.compile(r" at 0x[0-9a-f]{6,}>")):
+                assert not pattern.search(text_of(output)), text_of(output)
+
+
+def test_figures_have_alt_text_and_are_opaque_and_fit_the_page(cells):
+    stored = list(figures(cells))
+    assert stored
+    for data, alt in stored:
+        assert len(alt) >= 20, alt
+        with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
+            assert picture.width <= 1000
+            assert picture.mode == "RGB" or picture.convert("RGBA").getchannel("A").getextrema() == (255, 255)
+
+
+def test_small_enough(path):
+    assert path.stat().st_size < 1e6 * LIMITS_MB.get(path.name[:2], 1.5)
+
+
+def test_cells_are_short_and_not_too_many(path, cells):
+    assert all(cell["source"].strip() for cell in cells)
+    assert max(len(cell["source"].splitlines()) for cell in code(cells)) <= 25
+    assert 15 <= len(code(cells)) <= (30 if path.name.startswith("05") else 25)
+
+
+def test_shape_of_a_notebook(cells):
+    headings = re.findall(r"(?m)^#+ .+$", re.sub(r"(?ms)^```.*?^```", "", prose(cells)))
+    assert sum(heading.startswith("# ") for heading in headings) == 1 and headings[0].startswith("# ")
+    required = ["## Setup", "## What this does not show", "## Takeaways", "## Exercises", "## References"]
+    assert [h for h in headings if h in required] == required
+    for words in ("**Overview.**", "**You will learn to**", "**What to see.**", "<details>"):
+        assert words in prose(cells)
+    assert len(re.sub(r"<details>.*?</details>", "", prose(cells), flags=re.DOTALL).split()) < 2600
+
+
+def test_some_cells_are_compared_and_these_print_no_float(cells):
+    compared = [cell for cell in code(cells) if "nbval-check-output" in cell["metadata"].get("tags", [])]
+    assert len(compared) >= 3
+    for cell in compared:
+        printed = "\n".join(text_of(output) for output in cell["outputs"])
+        measured = "\n".join(line for line in printed.splitlines() if not line.startswith("✓"))
+        assert printed and not re.search(r"\d\.\d", measured), measured
+
+
+def test_every_claim_held(cells):
+    assert not any("not so here" in text_of(output) for cell in code(cells) for output in cell["outputs"])
+
+
+def test_colab_link_and_relative_links(path, cells):
+    links = re.findall(r"\]\(([^)#\s]+)\)", prose(cells))
+    badge = [link for link in links if "colab.research.google.com" in link]
+    assert len(badge) == 1 and badge[0].endswith(f"/blob/main/notebooks/{path.name}")
+    for link in links:
+        assert "://" in link or (path.parent / link).exists(), f"{link} leads nowhere"
+
+
+def test_setup_cells_are_identical():
+    first = {code(json.loads(path.read_text(encoding="utf-8"))["cells"])[0]["source"].__str__() for path in NOTEBOOKS}
+    assert len(first) == 1
