@@ -276,7 +276,7 @@ def natural_inputs(
             continue
         photos = [(_to_rgb(ImageOps.exif_transpose(_open_image(p)), p.name), p.stem) for p in list_images(folder)]
         found: list[tuple[Image.Image, str]] = []
-        for _ in range(20 * -(-wanted // len(photos))):  # rounds over the photos; a thin object may never fit
+        for _ in range(-(-wanted // len(photos)) + 20):  # rounds over the photos; in a thin object no crop may fit
             if len(found) >= wanted:
                 break
             found += [(crop, name) for photo, name in photos if (crop := _random_crop(photo, size, ground, random))]
@@ -286,13 +286,17 @@ def natural_inputs(
 
 
 def _random_crop(photo: Image.Image, size: int, ground: float, random: np.random.Generator) -> Image.Image | None:
-    """Cut a random square; None if more than the share `ground` of it is flat mid-grey."""
+    """Cut a random square, of which at most the share `ground` is flat mid-grey; None if ten tries find none."""
     shorter = min(photo.size)
-    side = round(np.exp(random.uniform(np.log(min(max(size // 2, 32), shorter)), np.log(shorter))))
-    left, top = (int(random.integers(0, length - side + 1)) for length in photo.size)
-    crop = photo.crop((left, top, left + side, top + side))
-    flat = np.abs(np.asarray(crop, np.int16) - MID_GREY).max(axis=-1) <= 6
-    return crop if flat.mean() <= ground else None
+    smallest = min(max(size // 2, 32), shorter)
+    for _ in range(10):
+        side = round(np.exp(random.uniform(np.log(smallest), np.log(shorter))))
+        left, top = (int(random.integers(0, length - side + 1)) for length in photo.size)
+        crop = photo.crop((left, top, left + side, top + side))
+        flat = np.abs(np.asarray(crop, np.int16) - MID_GREY).max(axis=-1) <= 6
+        if flat.mean() <= ground:
+            return crop
+    return None
 
 
 # --------------------------------------------------------------------------------------------------------- measuring
@@ -436,7 +440,7 @@ def map_grid(
     The scale runs from 0 to `limit` (viridis), or from -limit to limit with white at 0 if `signed`; `limit` is the
     largest absolute value of all maps unless given.
     """
-    top = float(limit if limit is not None else max(np.abs(m).max() for m in maps)) or 1.0
+    top = float(limit if limit is not None else max((np.abs(m).max() for m in maps), default=0)) or 1.0
     norm = Normalize(-top if signed else 0, top)
     style = {"cmap": colormaps["RdBu_r" if signed else "viridis"], "norm": norm, "interpolation": "nearest"}
     figure, artist = _grid(maps, titles, columns, title, width, style)

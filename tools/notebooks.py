@@ -99,7 +99,7 @@ def to_html(notebook: nbformat.NotebookNode, title: str) -> str:
 
     exporter = HTMLExporter(mathjax_url="", require_js_url="", mermaid_js_url="", jquery_url="")
     page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
-    page = re.sub(r'<script[^>]*src="(https?:)?//[^"]*"[^>]*>\s*</script>', "", page)
+    page = re.sub(r'<script[^>]*src="[^"]*"[^>]*>\s*</script>', "", page)
     page = re.sub(r'<script type="module">.*?</script>', "", page, flags=re.DOTALL)  # mermaid, which we do not use
     return re.sub(r'href="(\d\d_\w+)\.ipynb"', r'href="\1.html"', page)
 
