@@ -1,4 +1,4 @@
-"""What the five notebooks share: the model, images, measuring and plotting.
+"""What the five notebooks share: the model, images, measuring, activation maximization and plotting.
 
 Conventions. An *image* is a float32 array of shape (height, width, 3), RGB, in [0, 1]; a stack of them has one more
 axis. `preprocess` turns images into what the network takes, [-1, 1] with mid-grey at 0. A *layer* is named as Keras
@@ -25,11 +25,12 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 from matplotlib import colormaps
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 
 ROOT = Path(__file__).resolve().parent
 IMAGES = ROOT / "data" / "images"
@@ -396,6 +397,257 @@ def check(claim: str, truth: bool) -> None:
     print(f"✓ {claim}" if truth else f"not so here: {claim}")
     if not truth and os.environ.get("CHECKS") == "strict":
         raise AssertionError(f"measured otherwise: {claim}")
+
+
+# ------------------------------------------------------------------------------------------- activation maximization
+
+# The colour decorrelation that the field shares since Lucid (Olah et al. 2017), divided by its largest column norm.
+COLOURS = np.array([[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]], np.float32) / 0.46195
+RATES = {"fourier": 0.1, "pixels": 0.02}  # Adam's; the tuning is in tools/README.md
+CHUNK = 16  # images optimized together: bounds the memory, whatever the number of channels
+
+
+class Transforms(NamedTuple):
+    """How an image is moved at each step: padded with mid-grey, shifted by up to `jitter` px, scaled by 1 ± `scale`."""
+
+    pad: int = 12
+    jitter: float = 8.0
+    scale: float = 0.1
+
+    def matrices(self, size: int, seed: int, step: int) -> list[np.ndarray]:
+        """Return the resampling of rows and that of columns, each (size + 2 pad, size), drawn from (seed, step).
+
+        Shift and scale are separable, so that bilinear sampling is two matrix products, with an exact gradient.
+        """
+        random = np.random.default_rng([seed, step])
+        zoom, shifts = 1 + random.uniform(-self.scale, self.scale), random.uniform(-self.jitter, self.jitter, 2)
+        places = (np.arange(size + 2 * self.pad) - (size + 2 * self.pad - 1) / 2) / zoom + (size - 1) / 2
+        distances = [np.abs(places[:, None] + shift - np.arange(size)) for shift in shifts]
+        return [np.maximum(0, 1 - distance).astype(np.float32) for distance in distances]
+
+
+class Optimized(NamedTuple):
+    """Optimized images, (n, size, size, 3) in [0, 1], and what was optimized at every step, (n, steps)."""
+
+    images: np.ndarray
+    history: np.ndarray
+
+
+def maximize(
+    model: keras.Model,
+    layer: str,
+    channels: int | Sequence[int],
+    size: int = 128,
+    steps: int = 64,
+    parameterization: str = "fourier",
+    decorrelate: bool = True,
+    transforms: Transforms | None = Transforms(),  # noqa: B008 (immutable)
+    objective: str = "channel",
+    sign: int = 1,
+    diversity: float = 0.0,
+    seed: int = 0,
+) -> Optimized:
+    """Return an image for each channel that drives it as hard as gradient ascent can (method: Olah et al. 2017).
+
+    The objective is the channel's mean over all positions ("channel") or its middle cell ("neuron"); a class logit is
+    layer="predictions"; sign=-1 minimizes. A channel given k times gets k images, which `diversity` pushes apart. An
+    image depends on (seed, channel, how-manieth copy), not on its neighbours. One that no gradient reaches is crossed
+    out, with a note. Raises ValueError for arguments out of range, FloatingPointError for an objective that is NaN.
+    """
+    targets = [check_channel(model, layer, channel) for channel in np.atleast_1d(channels)]
+    _check_ascent(model, layer, len(targets), size, steps, parameterization, objective, sign, diversity)
+    moves = transforms or Transforms(0, 0, 0)
+    ascend = _ascent(model, layer, size, parameterization, decorrelate, objective, diversity > 0)
+    one_hot = np.eye(check_layer(model, layer).output.shape[-1], dtype=np.float32)[targets]
+    keys = [(seed, channel, targets[:i].count(channel)) for i, channel in enumerate(targets)]
+    images, history = [], []
+    for begin in range(0, len(targets), CHUNK):
+        part = slice(begin, begin + CHUNK)
+        values = tf.Variable(np.stack([_start(size, parameterization, key) for key in keys[part]]))
+        moved = np.zeros(len(keys[part]), bool)
+
+        def gradient_at(step, values=values, part=part, moved=moved):
+            rows, columns = moves.matrices(size, seed, step)
+            score, gradient = ascend(values, one_hot[part], rows, columns, float(sign), float(diversity))
+            moved |= np.any(gradient, axis=tuple(range(1, gradient.ndim)))
+            return score, -gradient
+
+        names = [f"{layer} channel {channel}" for channel in targets[part]]
+        history.append(_optimize(values, gradient_at, steps, RATES[parameterization], names, begin, len(targets)))
+        images.append(_to_image(values, size, parameterization, decorrelate).numpy())
+        for image, name, alive in zip(images[-1], names, moved, strict=True):
+            if not alive:
+                image[np.eye(size, dtype=bool) | np.eye(size, dtype=bool)[::-1]] = 0
+                print(f"{name}: no gradient reached the image, so it never moved. Ascend on the tensor before the ReLU")
+    return Optimized(np.concatenate(images), np.concatenate(history))
+
+
+def _check_ascent(model, layer, count, size, steps, parameterization, objective, sign, diversity) -> None:
+    """Raise ValueError for the first argument of `maximize` that is out of range."""
+    flat = len(check_layer(model, layer).output.shape) == 2
+    for wrong, words in (
+        (count < 1, "channels is empty: pass at least one"),
+        (not 32 <= size <= 1024 or size % 2, f"size={size}: pass an even side from 32 to 1024 px"),
+        (steps < 1, f"steps={steps}: pass at least 1"),
+        (parameterization not in RATES, f"parameterization={parameterization!r}: pass one of {', '.join(RATES)}"),
+        (objective not in ("channel", "neuron"), f"objective={objective!r}: pass 'channel' or 'neuron'"),
+        (sign not in (1, -1), f"sign={sign}: pass 1 to maximize or -1 to minimize"),
+        (diversity < 0, f"diversity={diversity}: pass 0 or more"),
+        (diversity > 0 and flat, f"diversity compares textures, and {layer} has no positions: pass 0"),
+        (diversity > 0 and count > CHUNK, f"diversity compares images of one chunk: pass at most {CHUNK} channels"),
+    ):
+        if wrong:
+            raise ValueError(words)
+
+
+def _optimize(values, gradient_at, steps: int, rate: float, names: list[str], begin: int, total: int) -> np.ndarray:
+    """Take Adam steps down `gradient_at(step)` → (score, gradient); return the scores, shape (n, steps)."""
+    optimizer, history = keras.optimizers.Adam(rate), np.zeros((len(names), steps), np.float32)
+    for step in range(steps):
+        score, gradient = gradient_at(step)
+        history[:, step] = score
+        if not np.isfinite(history[:, step]).all():
+            bad = names[int(np.argmin(np.isfinite(history[:, step])))]
+            raise FloatingPointError(f"{bad}: the objective is not finite at step {step}")
+        optimizer.apply([gradient], [values])
+        print(f"\r{names[0].split()[0]}: image {begin + len(names)} of {total}, step {step + 1} of {steps}", end="")
+    print()
+    return history
+
+
+def _start(size: int, parameterization: str, key: Sequence[int]) -> np.ndarray:
+    """Return faint noise (sd 0.1) in the space of the parameterization, drawn from a key of integers."""
+    shape = (3, size, size // 2 + 1, 2) if parameterization == "fourier" else (size, size, 3)
+    return np.random.default_rng(key).normal(0, 0.1, shape).astype(np.float32)
+
+
+def _to_image(values: tf.Tensor, size: int, parameterization: str, decorrelate: bool) -> tf.Tensor:
+    """Return the images in [0, 1], (n, size, size, 3), that parameters stand for.
+
+    "fourier": spectra (n, 3, size, size // 2 + 1, 2) whose coefficients are divided by their frequency, so that a step
+    of equal length in each changes coarse structure most, as in photos. "pixels": (n, size, size, 3). Then a sigmoid.
+    """
+    if parameterization == "fourier":
+        frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
+        spectrum = tf.complex(values[..., 0], values[..., 1]) * (size / 4 / np.maximum(frequency, 1 / size))
+        values = tf.transpose(tf.signal.irfft2d(tf.cast(spectrum, tf.complex64), [size, size]), [0, 2, 3, 1])
+    return tf.sigmoid(tf.einsum("nhwc,dc->nhwd", values, COLOURS) if decorrelate else values)
+
+
+def _reduce(features: tf.Tensor, objective: str) -> tf.Tensor:
+    """Return one number a channel, (n, channels): the mean over positions, or the middle cell; logits as they are."""
+    if len(features.shape) == 2:
+        return features
+    if objective == "neuron":
+        return features[:, tf.shape(features)[1] // 2, tf.shape(features)[2] // 2]
+    return tf.reduce_mean(features, axis=[1, 2])
+
+
+@functools.lru_cache(maxsize=8)
+def _ascent(model, layer: str, size: int, parameterization: str, decorrelate: bool, objective: str, diverse: bool):
+    """Compile (parameters, one-hot targets, rows, columns, sign, diversity) → (objective (n,), gradient), once."""
+    features_of = feature_model(model, layer)
+    shape = [None, *_start(size, parameterization, [0]).shape]
+    specs = [
+        tf.TensorSpec(s) for s in (shape, [None, model.get_layer(layer).output.shape[-1]], [None, size], [None, size])
+    ]
+
+    @tf.function(input_signature=[*specs, tf.TensorSpec([]), tf.TensorSpec([])])
+    def ascend(values, one_hot, rows, columns, sign, diversity):
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            inputs = 2 * _to_image(values, size, parameterization, decorrelate) - 1
+            inputs = tf.einsum("xw,nywc->nyxc", columns, tf.einsum("yh,nhwc->nywc", rows, inputs))
+            features = features_of(inputs)
+            score = tf.reduce_sum(_reduce(features, objective) * one_hot, axis=-1)
+            goal = sign * score
+            if diverse:  # mean cosine between the Gram matrices of copies, in units of the score (Olah et al. 2017)
+                flat = tf.reshape(features, [tf.shape(features)[0], -1, features.shape[-1]])
+                gram = tf.math.l2_normalize(tf.matmul(flat, flat, transpose_a=True), axis=[1, 2])
+                copies = tf.linalg.set_diag(tf.matmul(one_hot, one_hot, transpose_b=True), tf.zeros_like(score))
+                alike = tf.reduce_sum(tf.einsum("ncd,mcd->nm", gram, gram) * copies, axis=1)
+                goal -= diversity * tf.stop_gradient(tf.abs(score)) * alike / tf.maximum(tf.reduce_sum(copies, 1), 1)
+        return score, tape.gradient(goal, values, unconnected_gradients="zero")
+
+    return ascend
+
+
+def invert(model: keras.Model, layer: str, photo: np.ndarray, steps: int = 128, seed: int = 0) -> Optimized:
+    """Return an image whose features at `layer` are those of a photo, (size, size, 3) in [0, 1] with an even side.
+
+    Gradient descent on ‖f(x) − f(photo)‖² / ‖f(photo)‖², which is the history (after Mahendran & Vedaldi 2014).
+    """
+    size, target = len(photo), feature_model(model, layer)(preprocess(photo))
+    _check_ascent(model, layer, 1, size, steps, "fourier", "channel", 1, 0)
+    features_of, values = feature_model(model, layer), tf.Variable(_start(size, "fourier", [seed])[None])
+
+    @tf.function
+    def descend():
+        with tf.GradientTape() as tape:
+            features = features_of(2 * _to_image(values, size, "fourier", True) - 1)
+            error = tf.reduce_sum((features - target) ** 2) / tf.reduce_sum(target**2)
+        return error[None], tape.gradient(error, values.value())
+
+    history = _optimize(values, lambda step: descend(), steps, RATES["fourier"], [layer], 0, 1)
+    return Optimized(_to_image(values, size, "fourier", True).numpy(), history)
+
+
+def channel_responses(
+    model: keras.Model, layers: Sequence[str], images: np.ndarray, objective: str = "channel"
+) -> dict:
+    """Return {layer: array (n, channels)}: what `maximize` would climb, measured on images, in one pass."""
+    features_of, found = feature_model(model, list(layers)), {layer: [] for layer in layers}
+    for begin in range(0, len(images), 50):
+        for layer, features in features_of(preprocess(images[begin : begin + 50])).items():
+            found[layer].append(_reduce(features, objective).numpy())
+    return {layer: np.concatenate(parts) for layer, parts in found.items()}
+
+
+class Drive(NamedTuple):
+    """Drive and robust drive of n images; NaN where the natural inputs do not differ."""
+
+    drive: np.ndarray
+    robust: np.ndarray
+
+    def captions(self) -> list[str]:
+        """Return "drive / robust drive" of each image with one decimal, "–" where there is none."""
+        pairs = zip(self.drive, self.robust, strict=True)
+        return [" / ".join("–" if np.isnan(value) else f"{value:.1f}" for value in pair) for pair in pairs]
+
+
+def drive(
+    model: keras.Model, layer: str, channels: Sequence[int], images: np.ndarray, natural: np.ndarray, **which
+) -> Drive:
+    """Measure images, (n, size, size, 3) in [0, 1], against natural inputs: 0 is their median, 1 the strongest of them.
+
+    Both are measured on the 8-bit image. Robust drive is the smallest of three damaged copies: blurred (sigma 1 px),
+    JPEG at quality 50, shifted by (5, 3) px over mid-grey. `natural` is `channel_responses` at the same side, shape
+    (n, channels); `objective` and `sign` as in `maximize`.
+    """
+    objective, sign = which.get("objective", "channel"), which.get("sign", 1)
+    shown = np.round(np.clip(images, 0, 1) * 255).astype(np.uint8)
+    copies = [np.stack([change(image) for image in shown]) for change in (lambda x: x, _blur, _jpeg, _shift)]
+    found = channel_responses(model, [layer], np.concatenate(copies), objective)[layer].reshape(4, len(shown), -1)
+    values = sign * found[:, np.arange(len(shown)), list(channels)]
+    middle, most = sign * np.median(natural[:, channels], axis=0), (sign * natural[:, channels]).max(axis=0)
+    span = np.where(most > middle, most - middle, np.nan)
+    relative = (values - middle) / span
+    return Drive(relative[0], relative[1:].min(axis=0))
+
+
+def _blur(image: np.ndarray) -> np.ndarray:
+    return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(1)))
+
+
+def _jpeg(image: np.ndarray) -> np.ndarray:
+    Image.fromarray(image).save(buffer := io.BytesIO(), "jpeg", quality=50)
+    return np.asarray(Image.open(buffer))
+
+
+def _shift(image: np.ndarray) -> np.ndarray:
+    moved = np.full_like(image, MID_GREY)
+    moved[3:, 5:] = image[:-3, :-5]
+    return moved
 
 
 # ---------------------------------------------------------------------------------------------------------- plotting
