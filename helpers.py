@@ -403,7 +403,7 @@ def check(claim: str, truth: bool) -> None:
 
 # The colour decorrelation that the field shares since Lucid (Olah et al. 2017), divided by its largest column norm.
 COLOURS = np.array([[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]], np.float32) / 0.46195
-RATES = {"fourier": 0.1, "pixels": 0.02}  # Adam's; the tuning is in tools/README.md
+RATES = {"fourier": 0.1, "pixels": 0.1}  # of Adam; the tuning is in tools/README.md
 CHUNK = 16  # images optimized together: bounds the memory, whatever the number of channels
 
 
@@ -455,7 +455,7 @@ def maximize(
     out, with a note. Raises ValueError for arguments out of range, FloatingPointError for an objective that is NaN.
     """
     targets = [check_channel(model, layer, channel) for channel in np.atleast_1d(channels)]
-    _check_ascent(model, layer, len(targets), size, steps, parameterization, objective, sign, diversity)
+    _check_ascent(model, layer, len(targets), size, steps, parameterization, objective, sign, diversity, seed)
     moves = transforms or Transforms(0, 0, 0)
     ascend = _ascent(model, layer, size, parameterization, decorrelate, objective, diversity > 0)
     one_hot = np.eye(check_layer(model, layer).output.shape[-1], dtype=np.float32)[targets]
@@ -482,7 +482,7 @@ def maximize(
     return Optimized(np.concatenate(images), np.concatenate(history))
 
 
-def _check_ascent(model, layer, count, size, steps, parameterization, objective, sign, diversity) -> None:
+def _check_ascent(model, layer, count, size, steps, parameterization, objective, sign, diversity, seed) -> None:
     """Raise ValueError for the first argument of `maximize` that is out of range."""
     flat = len(check_layer(model, layer).output.shape) == 2
     for wrong, words in (
@@ -493,6 +493,7 @@ def _check_ascent(model, layer, count, size, steps, parameterization, objective,
         (objective not in ("channel", "neuron"), f"objective={objective!r}: pass 'channel' or 'neuron'"),
         (sign not in (1, -1), f"sign={sign}: pass 1 to maximize or -1 to minimize"),
         (diversity < 0, f"diversity={diversity}: pass 0 or more"),
+        (seed < 0, f"seed={seed}: pass 0 or more"),
         (diversity > 0 and flat, f"diversity compares textures, and {layer} has no positions: pass 0"),
         (diversity > 0 and count > CHUNK, f"diversity compares images of one chunk: pass at most {CHUNK} channels"),
     ):
@@ -578,7 +579,7 @@ def invert(model: keras.Model, layer: str, photo: np.ndarray, steps: int = 128, 
     Gradient descent on ‖f(x) − f(photo)‖² / ‖f(photo)‖², which is the history (after Mahendran & Vedaldi 2014).
     """
     size, target = len(photo), feature_model(model, layer)(preprocess(photo))
-    _check_ascent(model, layer, 1, size, steps, "fourier", "channel", 1, 0)
+    _check_ascent(model, layer, 1, size, steps, "fourier", "channel", 1, 0, seed)
     features_of, values = feature_model(model, layer), tf.Variable(_start(size, "fourier", [seed])[None])
 
     @tf.function
@@ -626,7 +627,7 @@ def drive(
     """
     objective, sign = which.get("objective", "channel"), which.get("sign", 1)
     shown = np.round(np.clip(images, 0, 1) * 255).astype(np.uint8)
-    copies = [np.stack([change(image) for image in shown]) for change in (lambda x: x, _blur, _jpeg, _shift)]
+    copies = [shown] + [np.stack([change(image) for image in shown]) for change in DAMAGES.values()]
     found = channel_responses(model, [layer], np.concatenate(copies), objective)[layer].reshape(4, len(shown), -1)
     values = sign * found[:, np.arange(len(shown)), list(channels)]
     middle, most = sign * np.median(natural[:, channels], axis=0), (sign * natural[:, channels]).max(axis=0)
@@ -648,6 +649,9 @@ def _shift(image: np.ndarray) -> np.ndarray:
     moved = np.full_like(image, MID_GREY)
     moved[3:, 5:] = image[:-3, :-5]
     return moved
+
+
+DAMAGES = {"blurred": _blur, "JPEG": _jpeg, "shifted": _shift}  # each takes and gives one uint8 image
 
 
 # ---------------------------------------------------------------------------------------------------------- plotting
