@@ -3,13 +3,14 @@ PYTHON ?= python3
 NB ?=
 BIN := .venv/bin
 
-.PHONY: run test lab lint execute help
+.PHONY: run test lab lint execute bench help
 help:
 	@echo "make run       execute the notebooks into build/ and make a browsable HTML site of them"
 	@echo "make test      unit tests, notebook hygiene, nbval over every notebook"
 	@echo "make lab       open JupyterLab in notebooks/"
 	@echo "make lint      ruff over the .py files and the notebooks"
 	@echo "make execute   refresh the stored outputs of the notebooks in place"
+	@echo "make bench     time activation maximization against three other tools, half an hour; QUICK=1 for a smoke run"
 	@echo "NB=03 limits run, test and execute to one notebook; PYTHON=python3.12 picks the interpreter"
 
 .venv/ready: requirements.txt constraints.txt
@@ -37,3 +38,12 @@ lab: .venv/ready
 
 lint: .venv/ready-dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+.venv-bench/ready: constraints.txt tools/requirements-bench.txt
+	@$(PYTHON) -m venv --clear .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt tensorflow keras matplotlib pillow scikit-learn
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tools/requirements-bench.txt
+	@touch $@
+
+bench: .venv-bench/ready
+	@TF_CPP_MIN_LOG_LEVEL=3 PYTHONWARNINGS=ignore PYTHONPATH=. .venv-bench/bin/python tools/bench.py $(if $(QUICK),--quick)

@@ -712,9 +712,8 @@ def _grid(pictures: Sequence[np.ndarray], titles: Sequence[str], columns: int, t
     rows = -(-len(pictures) // columns)
     height = np.shape(pictures[0])[0] / np.shape(pictures[0])[1]
     lines = max((text.count("\n") + 1 for text in titles), default=0)
-    figure = Figure(
-        figsize=(width, rows * (width / columns * height + 0.17 * lines) + 0.35 * bool(title)), layout="constrained"
-    )
+    tall = rows * (width / columns * height + 0.17 * lines) + 0.35 * bool(title)
+    figure = Figure(figsize=(width, tall), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for number, place in enumerate(axes.flat):
         place.axis("off")
@@ -725,14 +724,67 @@ def _grid(pictures: Sequence[np.ndarray], titles: Sequence[str], columns: int, t
     return figure, artist
 
 
-BLOCK_COLOURS = {
-    "Conv2D": "#9ecae1",
-    "BatchNormalization": "#c7e9c0",
-    "Activation": "#fdd0a2",
-    "MaxPooling2D": "#dadaeb",
-    "ZeroPadding2D": "#f0f0f0",
-    "Add": "#ffffb3",
-}
+def top_patches(model: keras.Model, layer: str, channel: int, natural: NaturalInputs, values: np.ndarray, count=6):
+    """Return the indices of the `count` natural inputs with the largest values, one a photo, and the patches there.
+
+    `values`, (n,), are the channel's means. A patch is what the cell with the largest activation sees, moved inside the
+    image at its border; where the receptive field is larger than the image, the whole image with that spot framed.
+    """
+    field, size, patches, best = receptive_field(model, layer), natural.images.shape[1], [], {}
+    for i in np.argsort(-values, kind="stable"):
+        best.setdefault(natural.sources[i], int(i))
+    indices = list(best.values())[:count]
+    maps = feature_model(model, layer)(preprocess(natural.images[indices])).numpy()[..., channel]
+    for image, cells in zip(natural.images[indices], maps, strict=True):
+        side = field.size if field.size <= size else size // 4
+        middle = field.stride * np.array(np.unravel_index(cells.argmax(), cells.shape))
+        y, x = np.clip(middle - side // 2, 0, size - side)
+        patch = image[y : y + side, x : x + side].copy()
+        if field.size > size:
+            image[y : y + side, x : x + side] = 255, 0, 0
+            image[y + 2 : y + side - 2, x + 2 : x + side - 2] = patch[2:-2, 2:-2]
+        patches.append(image if field.size > size else patch)
+    return indices, patches
+
+
+def portrait(model: keras.Model, layer: str, channel: int, natural: NaturalInputs | None = None) -> Figure:
+    """Return all that is known of one filter as a figure: top natural inputs and patches, synthetic picture, one axis.
+
+    `natural` are the inputs to compare with, of even side. ValueError for a layer without positions or a bad channel.
+    """
+    natural = natural or natural_inputs()
+    responses = channel_responses(model, [layer], natural.images)[layer]
+    values = responses[:, check_channel(model, layer, channel)]
+    best, patches = top_patches(model, layer, channel, natural, values)
+    made = maximize(model, layer, channel, natural.images.shape[1]).images
+    found, middle = drive(model, layer, [channel], made, responses), np.median(values)
+    figure = Figure(figsize=(9.6, 4.6), layout="constrained")
+    places = figure.subplot_mosaic("SSabcdef;SSghijkl;xxxxxxxx", height_ratios=(3, 3, 2.4))
+    titles = {"S": "synthetic\ndrive / robust: " + found.captions()[0], "a": "strongest inputs", "g": "where they peak"}
+    for name, picture in zip("Sabcdefghijkl", [made[0], *natural.images[best], *patches], strict=False):
+        places[name].imshow(picture)
+        places[name].set_title(titles.get(name, ""), fontsize=9, loc="left")
+    for name in "Sabcdefghijkl":
+        places[name].axis("off")
+    damaged, shown = (middle + part * (values.max() - middle) for part in (found.robust, found.drive))
+    rows = {"synthetic": shown, "… damaged": damaged, "strongest": values[best], f"all {len(values)} natural": values}
+    for row, dots in enumerate(rows.values()):
+        places["x"].plot(dots, np.full(len(dots), -row), "D" if row < 2 else "|", ms=9 if row > 1 else 6)
+    places["x"].set(
+        yticks=range(0, -4, -1), yticklabels=rows, xlabel="mean of the channel over the map", ylim=(-3.6, 0.6)
+    )
+    figure.suptitle(f"{layer}, channel {channel}")
+    return figure
+
+
+BLOCKS = dict(  # kind of layer: its colour and its words in `draw_block`
+    Conv2D=("#9ecae1", "{0}×{0} conv{1}\n{2} → {3}"),
+    BatchNormalization=("#c7e9c0", "BatchNorm"),
+    Activation=("#fdd0a2", "ReLU"),
+    MaxPooling2D=("#dadaeb", "max-pool {0}×{0}\nstride {1}"),
+    ZeroPadding2D=("#f0f0f0", "zero-pad"),
+    Add=("#ffffb3", "+  (sum, no ReLU)"),
+)
 
 
 def draw_block(model: keras.Model, block: str, axes) -> None:
@@ -745,39 +797,31 @@ def draw_block(model: keras.Model, block: str, axes) -> None:
     shortcut = [next(p for p in parents(total) if p is not branch[-1])]
     while shortcut[0] not in branch:
         shortcut.insert(0, parents(shortcut[0])[0])
-    lane, bottom, line = 1.45, len(branch), {"color": "#555555", "lw": 1.2, "zorder": 1}
+    lane, bottom, grey = 1.45, len(branch), "#555555"
     start = branch.index(shortcut[0])
-    axes.plot([0, lane, lane, 0.6], [start, start, bottom, bottom], **line)
-    for row in range(bottom):
-        axes.annotate("", (0, row + 0.72), (0, row + 0.28), arrowprops={"arrowstyle": "->", "color": "#555555"})
-    axes.annotate("", (0.56, bottom), (0.8, bottom), arrowprops={"arrowstyle": "->", "color": "#555555"})
+    axes.plot([0, lane, lane, 0.6], [start, start, bottom, bottom], color=grey, lw=1.2, zorder=1)
+    arrows = [((0, row + 0.72), (0, row + 0.28)) for row in range(bottom)] + [((0.56, bottom), (0.8, bottom))]
+    for head, tail in arrows:
+        axes.annotate("", head, tail, arrowprops={"arrowstyle": "->", "color": grey})
     boxes = [(layer, 0.0, row) for row, layer in enumerate([*branch, total])]
     boxes += [(layer, lane, (start + bottom) / 2 + row) for row, layer in enumerate(shortcut[1:])]
     for layer, x, y in boxes:
-        colour = "white" if layer is entry else BLOCK_COLOURS.get(type(layer).__name__, "white")
-        text = f"x, {entry.output.shape[-1]} channels" if layer is entry else _layer_words(layer)
-        axes.add_patch(
-            FancyBboxPatch((x - 0.56, y - 0.28), 1.12, 0.56, "round,pad=0,rounding_size=0.08", fc=colour, ec="#555555")
-        )
-        axes.text(x, y, text, ha="center", va="center", fontsize=7.5)
+        words = ("white", f"x, {entry.output.shape[-1]} channels") if layer is entry else _layer_words(layer)
+        shape = FancyBboxPatch((x - 0.56, y - 0.28), 1.12, 0.56, "round,pad=0,rounding_size=0.08", fc=words[0], ec=grey)
+        axes.add_patch(shape)
+        axes.text(x, y, words[1], ha="center", va="center", fontsize=7.5)
     if len(shortcut) == 1:
         axes.text(lane + 0.08, (start + bottom) / 2, "identity", rotation=90, va="center", fontsize=8)
     axes.set(xlim=(-0.65, 2.1), ylim=(bottom + 0.5, -0.5), title=block)
     axes.axis("off")
 
 
-def _layer_words(layer: keras.layers.Layer) -> str:
-    """Describe a layer in the two or three words that fit into a box of `draw_block`."""
-    kind = type(layer).__name__
-    if kind == "Conv2D":
+def _layer_words(layer: keras.layers.Layer) -> tuple[str, str]:
+    """Return the colour of a layer's box in `draw_block`, and the two or three words that fit into it."""
+    colour, words = BLOCKS[type(layer).__name__]
+    if isinstance(layer, keras.layers.Conv2D):
         stride = f", stride {layer.strides[0]}" if layer.strides[0] > 1 else ""
-        side, _, inputs, outputs = layer.kernel.shape
-        return f"{side}×{side} conv{stride}\n{inputs} → {outputs}"
-    if kind == "MaxPooling2D":
-        return f"max-pool {layer.pool_size[0]}×{layer.pool_size[0]}\nstride {layer.strides[0]}"
-    return {
-        "Activation": "ReLU",
-        "ZeroPadding2D": "zero-pad",
-        "BatchNormalization": "BatchNorm",
-        "Add": "+  (sum, no ReLU)",
-    }[kind]
+        words = words.format(layer.kernel.shape[0], stride, *layer.kernel.shape[2:])
+    elif isinstance(layer, keras.layers.MaxPooling2D):
+        words = words.format(layer.pool_size[0], layer.strides[0])
+    return colour, words
