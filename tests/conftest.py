@@ -8,8 +8,6 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = Path(__file__).resolve().parent.parent
 
-import keras
-import numpy as np
 import pytest
 
 
@@ -22,16 +20,8 @@ def model():
 
 @pytest.fixture(scope="session")
 def averaging_model(model):
-    """The same graph with every kernel 1 / fan-in, no bias and BatchNorm the identity: each cell averages its field."""
-    copy = keras.models.clone_model(model)
-    for layer in copy.layers:
-        if isinstance(layer, keras.layers.Conv2D):
-            kernel = np.full(layer.kernel.shape, 1 / np.prod(layer.kernel.shape[:3]), np.float32)
-            layer.set_weights([kernel] + ([np.zeros(layer.bias.shape)] if layer.use_bias else []))
-        elif isinstance(layer, keras.layers.BatchNormalization):
-            ones = np.ones(layer.gamma.shape)
-            layer.set_weights([np.sqrt(ones + layer.epsilon), 0 * ones, 0 * ones, ones])
-    return copy
+    """The same graph with every kernel 1 / fan-in, no bias and BatchNorm the identity, as notebook 02 makes it."""
+    return functions_of("02", "averaging_copy")[0](model)
 
 
 def functions_of(number, *names, **given):

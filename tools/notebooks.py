@@ -7,6 +7,7 @@ python tools/notebooks.py run [--only 03]        write build/notebooks/*.ipynb a
 from __future__ import annotations
 
 import argparse
+import base64
 import html
 import os
 import re
@@ -63,9 +64,22 @@ def execute(path: Path) -> nbformat.NotebookNode:
 def refresh(paths: list[Path]) -> None:
     """Execute notebooks in place."""
     for path in paths:
-        text = nbformat.writes(execute(path)) + "\n"
+        notebook = execute(path)
+        text = nbformat.writes(notebook) + "\n"
         if text != path.read_text(encoding="utf-8"):
             path.write_text(text, encoding="utf-8")
+        if path.name.startswith("04") and (picture := ladder(notebook)):
+            (ROOT / "data" / "ladder.jpg").write_bytes(picture)
+
+
+def ladder(notebook: nbformat.NotebookNode) -> bytes | None:
+    """Return the figure of notebook 04 that stands at the head of the README: the one that is called a ladder."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            alt = output.get("metadata", {}).get("image/jpeg", {}).get("alt", "")
+            if alt.startswith("The ladder"):
+                return base64.b64decode(output["data"]["image/jpeg"])
+    return None
 
 
 def build(paths: list[Path], build_folder: Path) -> None:
