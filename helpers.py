@@ -196,13 +196,7 @@ def _open_image(path: Path) -> Image.Image:
 
 def _to_rgb(photo: Image.Image, label: str) -> Image.Image:
     """Convert any 8- or 16-bit Pillow image to RGB, transparency laid on mid-grey."""
-    if photo.mode in (
-        "I;16",
-        "I;16B",
-        "I;16L",
-        "I;16N",
-        "I",
-    ):  # Pillow would clip these at 255
+    if photo.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I"):  # Pillow would clip these at 255
         values = np.asarray(photo, np.int64)
         if values.min() < 0 or values.max() > 65535:
             raise ValueError(f"{label} has more than 16 bits a channel; save it with 8")
@@ -403,7 +397,7 @@ def check(claim: str, truth: bool) -> None:
 
 # The colour decorrelation that the field shares since Lucid (Olah et al. 2017), divided by its largest column norm.
 COLOURS = np.array([[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]], np.float32) / 0.46195
-RATES = {"fourier": 0.1, "pixels": 0.1}  # of Adam; the tuning is in tools/README.md
+RATES = {"fourier": 0.1, "pixels": 0.1}  # of Adam; the tuning is in CONTRIBUTING.md
 CHUNK = 16  # images optimized together: bounds the memory, whatever the number of channels
 
 
@@ -587,7 +581,7 @@ def invert(model: keras.Model, layer: str, photo: np.ndarray, steps: int = 128, 
         with tf.GradientTape() as tape:
             features = features_of(2 * _to_image(values, size, "fourier", True) - 1)
             error = tf.reduce_sum((features - target) ** 2) / tf.reduce_sum(target**2)
-        return error[None], tape.gradient(error, values.value())
+        return error[None], tape.gradient(error, values)
 
     history = _optimize(values, lambda step: descend(), steps, RATES["fourier"], [layer], 0, 1)
     return Optimized(_to_image(values, size, "fourier", True).numpy(), history)
@@ -598,8 +592,8 @@ def channel_responses(
 ) -> dict:
     """Return {layer: array (n, channels)}: what `maximize` would climb, measured on images, in one pass."""
     features_of, found = feature_model(model, list(layers)), {layer: [] for layer in layers}
-    for begin in range(0, len(images), 50):
-        for layer, features in features_of(preprocess(images[begin : begin + 50])).items():
+    for begin in range(0, len(images), CHUNK):
+        for layer, features in features_of(preprocess(images[begin : begin + CHUNK])).items():
             found[layer].append(_reduce(features, objective).numpy())
     return {layer: np.concatenate(parts) for layer, parts in found.items()}
 
@@ -613,7 +607,7 @@ class Drive(NamedTuple):
     def captions(self) -> list[str]:
         """Return "drive / robust drive" of each image with one decimal, "–" where there is none."""
         pairs = zip(self.drive, self.robust, strict=True)
-        return [" / ".join("–" if np.isnan(value) else f"{value:.1f}" for value in pair) for pair in pairs]
+        return [" / ".join("–" if np.isnan(v) else f"{round(float(v), 1) + 0:.1f}" for v in pair) for pair in pairs]
 
 
 def drive(
@@ -663,33 +657,24 @@ def show(figure: Figure, alt: str, kind: str = "png") -> None:
     `kind` is "png" for plots and "jpeg" (quality 85) for grids of photos; the width is the figure's, at 100 dpi.
     """
     import matplotlib.pyplot as plt
-    from IPython.display import Image as NotebookImage
-    from IPython.display import display
+    from IPython import display
 
     buffer = io.BytesIO()
     options = {"pil_kwargs": {"quality": 85}} if kind == "jpeg" else {}
     figure.savefig(buffer, format=kind, dpi=100, facecolor="white", **options)
     plt.close(figure)
-    display(NotebookImage(data=buffer.getvalue(), format=kind, alt=alt))
+    display.display(display.Image(data=buffer.getvalue(), format=kind, alt=alt))
 
 
 def image_grid(
     images: Sequence[np.ndarray], titles: Sequence[str] = (), columns: int = 6, title: str = "", width: float = 9.6
 ) -> Figure:
     """Return a figure of images in [0, 1] (or uint8), each (height, width, 3), row by row, one title above each."""
-    figure, _ = _grid(images, titles, columns, title, width, {"interpolation": "lanczos"})
-    return figure
+    return _grid(images, titles, columns, title, width, {"interpolation": "lanczos"})[0]
 
 
 def map_grid(
-    maps: Sequence[np.ndarray],
-    titles: Sequence[str] = (),
-    columns: int = 8,
-    title: str = "",
-    signed: bool = False,
-    label: str = "activation",
-    limit: float | None = None,
-    width: float = 9.6,
+    maps: Sequence[np.ndarray], titles=(), columns=8, title="", signed=False, label="activation", limit=None, width=9.6
 ) -> Figure:
     """Return a figure of maps, each (height, width), on ONE scale with its colour bar.
 
@@ -730,10 +715,9 @@ def top_patches(model: keras.Model, layer: str, channel: int, natural: NaturalIn
     `values`, (n,), are the channel's means. A patch is what the cell with the largest activation sees, moved inside the
     image at its border; where the receptive field is larger than the image, the whole image with that spot framed.
     """
-    field, size, patches, best = receptive_field(model, layer), natural.images.shape[1], [], {}
-    for i in np.argsort(-values, kind="stable"):
-        best.setdefault(natural.sources[i], int(i))
-    indices = list(best.values())[:count]
+    field, size, patches = receptive_field(model, layer), natural.images.shape[1], []
+    best = {natural.sources[i]: int(i) for i in np.argsort(values)}  # of each photo the strongest
+    indices = sorted(best.values(), key=lambda i: -values[i])[:count]
     maps = feature_model(model, layer)(preprocess(natural.images[indices])).numpy()[..., channel]
     for image, cells in zip(natural.images[indices], maps, strict=True):
         side = field.size if field.size <= size else size // 4
@@ -748,40 +732,37 @@ def top_patches(model: keras.Model, layer: str, channel: int, natural: NaturalIn
 
 
 def portrait(model: keras.Model, layer: str, channel: int, natural: NaturalInputs | None = None) -> Figure:
-    """Return all that is known of one filter as a figure: top natural inputs and patches, synthetic picture, one axis.
-
-    `natural` are the inputs to compare with, of even side. ValueError for a layer without positions or a bad channel.
-    """
+    """Return all that is known of one filter of a layer with positions, as one figure (`natural`: of even side)."""
     natural = natural or natural_inputs()
     responses = channel_responses(model, [layer], natural.images)[layer]
     values = responses[:, check_channel(model, layer, channel)]
     best, patches = top_patches(model, layer, channel, natural, values)
     made = maximize(model, layer, channel, natural.images.shape[1]).images
     found, middle = drive(model, layer, [channel], made, responses), np.median(values)
-    figure = Figure(figsize=(9.6, 4.6), layout="constrained")
-    places = figure.subplot_mosaic("SSabcdef;SSghijkl;xxxxxxxx", height_ratios=(3, 3, 2.4))
-    titles = {"S": "synthetic\ndrive / robust: " + found.captions()[0], "a": "strongest inputs", "g": "where they peak"}
-    for name, picture in zip("Sabcdefghijkl", [made[0], *natural.images[best], *patches], strict=False):
-        places[name].imshow(picture)
-        places[name].set_title(titles.get(name, ""), fontsize=9, loc="left")
-    for name in "Sabcdefghijkl":
-        places[name].axis("off")
-    damaged, shown = (middle + part * (values.max() - middle) for part in (found.robust, found.drive))
-    rows = {"synthetic": shown, "… damaged": damaged, "strongest": values[best], f"all {len(values)} natural": values}
+    figure = Figure(figsize=(9.6, 4.4), layout="constrained")
+    places = figure.subplot_mosaic("Saaa;Sbbb;xxxx", height_ratios=(3, 3, 2.6))
+    gap, axis = ((0, 0), (0, len(patches[0]) // 16), (0, 0)), places.pop("x")
+    strips = [np.hstack([np.pad(p, gap, constant_values=255) for p in s]) for s in (natural.images[best], patches)]
+    titles = f"synthetic\ndrive / robust: {found.captions()[0]}", "strongest, one a photo", "where these peak"
+    for place, picture, title in zip(places.values(), [made[0], *strips], titles, strict=True):
+        place.imshow(picture)
+        place.set_title(title, fontsize=9, loc="left")
+        place.axis("off")
+    shown, damaged = (middle + part * (values.max() - middle) for part in found)
+    rows = {f"{len(values)} natural": values, "strongest": values[best], "… damaged": damaged, "synthetic": shown}
     for row, dots in enumerate(rows.values()):
-        places["x"].plot(dots, np.full(len(dots), -row), "D" if row < 2 else "|", ms=9 if row > 1 else 6)
-    places["x"].set(
-        yticks=range(0, -4, -1), yticklabels=rows, xlabel="mean of the channel over the map", ylim=(-3.6, 0.6)
-    )
+        axis.plot(dots, np.full(len(dots), row), "|" if row < 2 else "D", color=("grey", "C1", "C0", "C0")[row])
+    axis.set(yticks=range(4), yticklabels=rows, ylim=(-0.6, 3.6), xlabel="mean of the channel over the map")
     figure.suptitle(f"{layer}, channel {channel}")
     return figure
 
 
-BLOCKS = dict(  # kind of layer: its colour and its words in `draw_block`
-    Conv2D=("#9ecae1", "{0}×{0} conv{1}\n{2} → {3}"),
+BLOCKS = dict(  # kind of layer: its colour and its words in `draw_block`, of the layer and its stride
+    x=("white", "x, {0.output.shape[3]} channels"),
+    Conv2D=("#9ecae1", "{0.kernel.shape[0]}×{0.kernel.shape[1]} conv{1}\n{0.kernel.shape[2]} → {0.filters}"),
     BatchNormalization=("#c7e9c0", "BatchNorm"),
     Activation=("#fdd0a2", "ReLU"),
-    MaxPooling2D=("#dadaeb", "max-pool {0}×{0}\nstride {1}"),
+    MaxPooling2D=("#dadaeb", "max-pool {0.pool_size[0]}×{0.pool_size[1]}\nstride {0.strides[0]}"),
     ZeroPadding2D=("#f0f0f0", "zero-pad"),
     Add=("#ffffb3", "+  (sum, no ReLU)"),
 )
@@ -797,8 +778,7 @@ def draw_block(model: keras.Model, block: str, axes) -> None:
     shortcut = [next(p for p in parents(total) if p is not branch[-1])]
     while shortcut[0] not in branch:
         shortcut.insert(0, parents(shortcut[0])[0])
-    lane, bottom, grey = 1.45, len(branch), "#555555"
-    start = branch.index(shortcut[0])
+    lane, start, bottom, grey = 1.45, branch.index(shortcut[0]), len(branch), "#555555"
     axes.plot([0, lane, lane, 0.6], [start, start, bottom, bottom], color=grey, lw=1.2, zorder=1)
     arrows = [((0, row + 0.72), (0, row + 0.28)) for row in range(bottom)] + [((0.56, bottom), (0.8, bottom))]
     for head, tail in arrows:
@@ -806,22 +786,12 @@ def draw_block(model: keras.Model, block: str, axes) -> None:
     boxes = [(layer, 0.0, row) for row, layer in enumerate([*branch, total])]
     boxes += [(layer, lane, (start + bottom) / 2 + row) for row, layer in enumerate(shortcut[1:])]
     for layer, x, y in boxes:
-        words = ("white", f"x, {entry.output.shape[-1]} channels") if layer is entry else _layer_words(layer)
-        shape = FancyBboxPatch((x - 0.56, y - 0.28), 1.12, 0.56, "round,pad=0,rounding_size=0.08", fc=words[0], ec=grey)
-        axes.add_patch(shape)
-        axes.text(x, y, words[1], ha="center", va="center", fontsize=7.5)
+        colour, words = BLOCKS["x" if layer is entry else type(layer).__name__]
+        stride = f", stride {layer.strides[0]}" if getattr(layer, "strides", (1,))[0] > 1 else ""
+        style = {"boxstyle": "round,pad=0,rounding_size=0.08", "fc": colour, "ec": grey}
+        axes.add_patch(FancyBboxPatch((x - 0.56, y - 0.28), 1.12, 0.56, **style))
+        axes.text(x, y, words.format(layer, stride), ha="center", va="center", fontsize=7.5)
     if len(shortcut) == 1:
         axes.text(lane + 0.08, (start + bottom) / 2, "identity", rotation=90, va="center", fontsize=8)
     axes.set(xlim=(-0.65, 2.1), ylim=(bottom + 0.5, -0.5), title=block)
     axes.axis("off")
-
-
-def _layer_words(layer: keras.layers.Layer) -> tuple[str, str]:
-    """Return the colour of a layer's box in `draw_block`, and the two or three words that fit into it."""
-    colour, words = BLOCKS[type(layer).__name__]
-    if isinstance(layer, keras.layers.Conv2D):
-        stride = f", stride {layer.strides[0]}" if layer.strides[0] > 1 else ""
-        words = words.format(layer.kernel.shape[0], stride, *layer.kernel.shape[2:])
-    elif isinstance(layer, keras.layers.MaxPooling2D):
-        words = words.format(layer.pool_size[0], layer.strides[0])
-    return colour, words
