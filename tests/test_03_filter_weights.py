@@ -129,6 +129,26 @@ def test_parts_of_a_filter_explain_more_the_more_of_them_are_kept_and_all_of_the
     assert curve[2] == pytest.approx(1) and curve[3] == pytest.approx(1)
 
 
+def test_the_inputs_kept_of_a_1x1_filter_explain_what_they_add_to_its_answer():
+    (explained_by_inputs,) = functions_of("03", "explained_by_inputs")
+    maps = np.random.default_rng(5).normal(size=(40, 9, 9, 3)).astype(np.float32)
+    weights = np.array([2, 1, 0], np.float32)
+    assert explained_by_inputs(maps, weights, [0]) == pytest.approx(0.8, abs=0.03)  # 2² of 2² + 1²
+    assert explained_by_inputs(maps, weights, [2]) == pytest.approx(0, abs=1e-5)
+    assert explained_by_inputs(maps, weights, [1, 0]) == pytest.approx(1)
+
+
+def test_one_gain_and_one_offset_are_the_least_squares_fit_and_bear_a_constant_guess():
+    gain_and_offset, _ = functions_of("03", "gain_and_offset", "columnwise")
+    random = np.random.default_rng(6)
+    guess, other = random.normal(size=(200, 2)), random.normal(size=(5, 2))
+    guess[:, 1] = 3
+    truth = np.column_stack([4 - 2 * guess[:, 0], random.normal(size=200)])
+    moved = gain_and_offset(guess, truth)(other)
+    assert np.allclose(moved[:, 0], 4 - 2 * other[:, 0])
+    assert np.allclose(moved[:, 1], truth[:, 1].mean())
+
+
 def test_survey_finds_the_spread_the_maximum_and_its_cell_away_from_the_padding(model):
     (survey,) = functions_of("03", "survey")
     photos = np.random.default_rng(3).integers(0, 256, (3, 64, 64, 3), np.uint8)
