@@ -1,0 +1,150 @@
+"""The instruments of notebook 05: census, repeatability, path similarity, ablation, linear probe; and `portrait`."""
+
+import keras
+import numpy as np
+import pytest
+from conftest import functions_of
+
+import helpers
+
+FAULTS = ("dead", "rare", "stuck")
+
+
+@pytest.fixture(scope="module")
+def natural():
+    found = helpers.natural_inputs(64)
+    return helpers.NaturalInputs(found.images[::8], found.sources[::8])
+
+
+def test_census_finds_the_twenty_planted_faults_and_nothing_else(model, natural):
+    survey, census, changed = functions_of("05", "survey", "census", "changed")
+    unread, planted, _ = functions_of("05", "unread", "planted", "readers")
+    relus = [layer.name for layer in model.layers if layer.name.endswith(("_1_relu", "_2_relu"))][::2]
+    weights, before = model.get_weights(), census(survey(model, relus, natural.images))
+    healthy = {r: [c for c in range(64) if not any(before[r][k][c] for k in FAULTS)][:2] for r in relus[:10]}
+    broken = {(relu, c): bool(stuck) for relu, pair in healthy.items() for stuck, c in enumerate(pair)}
+    try:
+        with unread(model, healthy):
+            reference = census(survey(model, relus, natural.images))
+            planted(model, broken)
+            found = changed(reference, census(survey(model, relus, natural.images)))
+    finally:
+        model.set_weights(weights)
+    assert len(broken) == 20 and found == {(r, c, "stuck" if s else "dead") for (r, c), s in broken.items()}
+
+
+def test_census_thresholds():
+    (census,) = functions_of("05", "census")
+    maxima = np.ones((200, 4))
+    maxima[:, 1] = 1e-4  # dead
+    maxima[1:, 2] = 0  # on one of 200 inputs: rare
+    positive = np.full((200, 4), 0.5)
+    positive[:, 3] = 0.995
+    found = census({"relu": (maxima, maxima, positive)})["relu"]
+    assert [list(np.flatnonzero(found[kind])) for kind in FAULTS] == [[1], [2], [3]]
+
+
+def probe_photos(size):
+    """Return every fourth probe photo, (n, size, size, 3)."""
+    return helpers.load_images(helpers.list_images(helpers.PROBE)[::4], size)
+
+
+def moved(images, y, x):
+    """Shift uint8 images by y and x pixels over mid-grey."""
+    padded = np.pad(images, ((0, 0), (8, 8), (8, 8), (0, 0)), constant_values=helpers.MID_GREY)
+    return padded[:, 8 - y : 8 - y + images.shape[1], 8 - x : 8 - x + images.shape[2]]
+
+
+def test_repeatability_survives_shifts_and_falls_to_its_floor_for_different_channels(model):
+    judged, repeatability, _ = functions_of("05", "judged", "repeatability", "likeness")
+    channels = [i * 64 + 32 for i in range(8)]
+    pictures = helpers.maximize(model, "conv3_block4_out", channels, 96, 32).images  # as in the notebook
+    images, reference = np.round(pictures * 255).astype(np.uint8), probe_photos(96)
+    shifted = [moved(images, *shift) for shift in ((0, 0), (8, 8), (-8, 3), (0, -8))]
+    still, *others = (judged(model, "conv3_block1_1_relu", x, reference) for x in shifted)
+    for other in others:
+        assert repeatability(np.array([still, other]))[0].min() >= 0.9
+    mismatched, _ = repeatability(np.array([still, np.roll(still, 1, axis=0)]))  # "two seeds" of different channels
+    _, floor = repeatability(np.array([still, still]))
+    error = np.hypot(mismatched.std(ddof=1), floor.std(ddof=1)) / np.sqrt(len(channels))
+    assert abs(mismatched.mean() - floor.mean()) < 3 * error and floor.mean() < 0.9
+
+
+@pytest.fixture(scope="module")
+def path(model, natural):
+    """Raw path correlations of one ReLU between top natural inputs, 4 each of 24 channels; their channel and photo."""
+    spearman, strongest, survey, *_ = functions_of("05", "spearman", "strongest", "survey", "likeness", "ranks")
+    relu, target = "conv3_block4_2_relu", "conv3_block4_out"
+    seen = survey(model, [relu, target], natural.images)
+    tops = [strongest(seen[target][0][:, c], natural.sources, 4) for c in range(10, 512, 21)][:24]
+    means = seen[relu][0][np.ravel(tops)]
+    return spearman(means, means), np.repeat(range(24), 4), np.array(natural.sources)[np.ravel(tops)]
+
+
+def test_raw_path_correlation_is_symmetric_and_of_ranks(path):
+    matrix, _, _ = path
+    np.testing.assert_allclose(matrix, matrix.T, atol=1e-6)
+    spearman, *_ = functions_of("05", "spearman", "likeness", "ranks")
+    rows = np.random.default_rng(0).gamma(1, size=(2, 50))
+    np.testing.assert_allclose(spearman(rows[:1], rows[1:]), spearman(rows[:1] ** 3, np.log(rows[1:])), atol=1e-9)
+    (ranks,) = functions_of("05", "ranks")
+    assert list(ranks([5, 0, 0, 9])) == [3, 1.5, 1.5, 4]
+
+
+def test_normalized_path_gives_one_and_zero_on_the_other_half_of_the_pairs(path):
+    grouped, anchored = functions_of("05", "grouped", "anchored")
+    same, different = grouped(*path)
+    fitted = same[::2], different[::2]
+    for held_out, expected, anchor in ((same[1::2], 1, fitted[0]), (different[1::2], 0, fitted[1])):
+        found = anchored(held_out, *fitted)
+        scale = np.mean(fitted[0]) - np.mean(fitted[1])
+        error = np.hypot(found.std(ddof=1), anchor.std(ddof=1) / scale) / np.sqrt(12)
+        assert abs(found.mean() - expected) < 3 * error
+    assert np.isnan(anchored(same, same, same + 1e-3)).all()
+
+
+def test_pairs_never_come_from_one_photo():
+    (grouped,) = functions_of("05", "grouped")
+    matrix = np.array([[9, 1, 9, 3], [1, 9, 5, 9], [9, 5, 9, 2], [3, 9, 2, 9.0]])
+    same, different = grouped(matrix, [0, 0, 1, 1], ["a", "b", "a", "b"])
+    assert list(same) == [1, 2] and list(different) == [4, 4]
+
+
+def test_ablating_a_channel_equals_zeroing_its_outgoing_weights(model, natural):
+    drops, *_ = functions_of("05", "drops", "run")
+    unread, *_ = functions_of("05", "unread", "readers")
+    before, inside, channels = "conv5_block1_out", "conv5_block2_2_relu", [3, 484]
+    tail = keras.Model([model.get_layer(name).output for name in (before, inside)], model.output)
+    images = helpers.preprocess(natural.images[:3])
+    stored = helpers.feature_model(model, [before, inside])(images)
+    found = drops(tail, *(stored[name].numpy() for name in (before, inside)), channels, [0, 0], 7)
+    intact = model(images).numpy()[:, 7].mean()
+    for channel, drop in zip(channels, found, strict=True):
+        with unread(model, {inside: [channel]}):
+            assert drop == pytest.approx(intact - model(images).numpy()[:, 7].mean(), abs=1e-4)
+    assert model(images).numpy()[:, 7].mean() == pytest.approx(intact) and np.abs(found).max() > 1e-3
+
+
+def test_probe_is_at_chance_on_shuffled_labels_and_far_above_on_telling_features():
+    (probe_scores,) = functions_of("05", "probe_scores")
+    rows = [row.split(",") for row in (helpers.PROBE / "labels.csv").read_text(encoding="utf-8").splitlines()[1:]]
+    kinds, objects = (np.array([row[i] for row in rows]) for i in (1, 2))
+    random = np.random.default_rng(0)
+    features = np.eye(17)[np.unique(kinds, return_inverse=True)[1]] + random.normal(0, 0.3, (len(kinds), 17))
+    found = [probe_scores(features, random.permutation(kinds), objects).mean() for _ in range(20)]
+    assert abs(np.mean(found) - 1 / len(set(kinds))) < 3 * np.std(found, ddof=1) / np.sqrt(20)
+    assert probe_scores(features, kinds, objects).mean() > 5 / len(set(kinds))
+
+
+def test_top_patches_and_portrait(model, natural):
+    values = helpers.channel_responses(model, ["conv2_block3_out"], natural.images)["conv2_block3_out"][:, 5]
+    indices, patches = helpers.top_patches(model, "conv2_block3_out", 5, natural, values)
+    assert indices[0] == values.argmax() and {patch.shape for patch in patches} == {(35, 35, 3)}
+    assert len({natural.sources[i] for i in indices}) == 6 and list(values[indices]) == sorted(values[indices])[::-1]
+    _, whole = helpers.top_patches(model, "conv4_block6_out", 5, natural, values)
+    framed = (whole[0] == (255, 0, 0)).all(axis=-1)
+    assert whole[0].shape == (64, 64, 3) and framed.sum() >= 16**2 - 12**2
+    figure = helpers.portrait(model, "conv2_block2_out", 5, natural)
+    assert len(figure.axes) == 4 and figure.get_figwidth() <= 10
+    with pytest.raises(ValueError, match="channels 0 to 255"):
+        helpers.portrait(model, "conv2_block2_out", 256, natural)
