@@ -135,7 +135,8 @@ def main() -> None:
     parser.add_argument("command", choices=["run", "execute"])
     parser.add_argument("--only", default="", metavar="NN", help="only the notebooks whose names start so, e.g. 03")
     arguments = parser.parse_args()
-    os.environ.setdefault("CHECKS", "strict")
+    if os.environ.get("RESNET50V2_WEIGHTS", "transplant") == "transplant":  # the text is about these weights only
+        os.environ.setdefault("CHECKS", "strict")
     if arguments.command == "run":
         build(chosen(arguments.only), ROOT / "build")
     else:
