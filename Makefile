@@ -1,17 +1,22 @@
-# Thin wrappers over Python commands; each builds .venv by itself, once. NB=03 limits run, test and execute to one notebook.
+# Thin wrappers over Python commands; each builds .venv by itself, once. NB=03 limits what executes to one notebook.
 PYTHON ?= python3
 NB ?=
 BIN := .venv/bin
 
-.PHONY: run test lab lint execute bench help
+.PHONY: run test places lab lint execute links repeat variants matrix bench help
 help:
 	@echo "make run       execute the notebooks into build/ and make a browsable HTML site of them"
 	@echo "make test      unit tests, notebook hygiene, nbval over every notebook"
+	@echo "make places    the notebooks where people open them: as pages in Chromium, in JupyterLab, on Colab (a stand-in)"
 	@echo "make lab       open JupyterLab in notebooks/"
 	@echo "make lint      ruff over the .py files and the notebooks"
 	@echo "make execute   refresh the stored outputs of the notebooks in place"
 	@echo "make bench     time activation maximization against three other tools, half an hour; QUICK=1 for a smoke run"
-	@echo "NB=03 limits run, test and execute to one notebook; PYTHON=python3.12 picks the interpreter"
+	@echo "make links     write the repository's address into badges and setup cells: make links REPO=owner/name"
+	@echo "make repeat    execute every notebook twice and compare"
+	@echo "make variants  execute every notebook with another photo, layer and channel, other weights, a GPU's rounding"
+	@echo "make matrix    unit tests and notebooks 01 and 04 on the oldest and newest versions that can be installed"
+	@echo "NB=03 limits run, test, execute, repeat and variants to one notebook; PYTHON=python3.12 picks the interpreter"
 
 .venv/ready: requirements.txt constraints.txt
 	@$(PYTHON) -c "import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else 'Python 3.11 to 3.13 is needed, this is ' + sys.version.split()[0] + ': try make PYTHON=python3.12')"
@@ -31,7 +36,22 @@ execute: .venv/ready
 	@$(BIN)/python tools/notebooks.py execute --only "$(NB)"
 
 test: .venv/ready
-	@CHECKS=strict $(BIN)/python -m pytest tests $(wildcard notebooks/$(NB)*.ipynb)
+	@CHECKS=strict $(BIN)/python -m pytest tests --ignore=tests/places $(wildcard notebooks/$(NB)*.ipynb)
+
+.venv-colab/ready: requirements.txt constraints.txt tools/environments.py
+	@$(PYTHON) tools/environments.py colab
+
+places: .venv/ready-dev .venv-colab/ready
+	@$(BIN)/python -m pytest tests/places
+
+links:
+	@$(PYTHON) tools/links.py $(REPO)
+
+repeat variants: .venv/ready
+	@$(BIN)/python tools/trials.py $@ --only "$(NB)"
+
+matrix:
+	@$(PYTHON) tools/environments.py matrix
 
 lab: .venv/ready
 	@$(BIN)/jupyter lab --notebook-dir=notebooks

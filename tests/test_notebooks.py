@@ -8,6 +8,7 @@ import subprocess
 import sys
 import types
 
+import links
 import pytest
 from conftest import ROOT
 from PIL import Image
@@ -131,9 +132,9 @@ def setup_cell(monkeypatch, tmp_path):
     monkeypatch.setattr(helpers, "load_model", lambda: "the model")
     source = "".join(code(json.loads(NOTEBOOKS[0].read_text(encoding="utf-8"))["cells"])[0]["source"])
 
-    def run(folder, **scope):
+    def run(folder, address="OWNER/NAME", **scope):
         monkeypatch.chdir(folder)
-        exec(compile(source, "setup cell", "exec"), scope)
+        exec(compile(links.stamped(source, address), "setup cell", "exec"), scope)
         return scope
 
     return run
@@ -154,8 +155,6 @@ def test_setup_cell_elsewhere_says_what_to_do(setup_cell, tmp_path):
 
 def test_setup_cell_on_colab_needs_the_address_and_clones_once(setup_cell, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
-    with pytest.raises(RuntimeError, match="REPOSITORY is not set"):
-        setup_cell(tmp_path)
     calls = []
 
     def clone(command, check):
@@ -165,10 +164,10 @@ def test_setup_cell_on_colab_needs_the_address_and_clones_once(setup_cell, tmp_p
 
     monkeypatch.setattr(subprocess, "run", clone)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    source = "".join(code(json.loads(NOTEBOOKS[0].read_text(encoding="utf-8"))["cells"])[0]["source"])
-    source = source.replace('REPOSITORY = "OWNER/NAME"', 'REPOSITORY = "somebody/fork"')
+    with pytest.raises(RuntimeError, match="REPOSITORY is not set"):
+        setup_cell(tmp_path, "OWNER/NAME")
     for _ in range(2):
-        exec(compile(source, "setup cell", "exec"), {})
+        setup_cell(tmp_path, "somebody/fork")
     assert len(calls) == 1 and calls[0][:5] == ["git", "clone", "--quiet", "--depth", "1"]
     assert "https://github.com/somebody/fork" in calls[0]
 

@@ -14,6 +14,7 @@ import re
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -28,6 +29,10 @@ METADATA = {
 }
 
 
+class NotebookError(Exception):
+    """A cell of a notebook failed; the message names the notebook and holds the traceback."""
+
+
 def chosen(only: str) -> list[Path]:
     """Return the notebooks whose file name starts with `only`, all of them for an empty string."""
     found = sorted(NOTEBOOKS.glob(f"{only}*.ipynb"))
@@ -37,9 +42,14 @@ def chosen(only: str) -> list[Path]:
     return found
 
 
-def execute(path: Path) -> nbformat.NotebookNode:
-    """Run a notebook from the top in its own folder, one progress line, and return it as it is to be stored."""
+def execute(path: Path, change: Callable | None = None) -> nbformat.NotebookNode:
+    """Run a notebook from the top in its own folder, one progress line, and return it as it is to be stored.
+
+    `change`, if given, alters the notebook before it is run. Raises NotebookError where a cell fails.
+    """
     notebook = nbformat.read(path, as_version=4)
+    if change:
+        change(notebook)
     total = sum(cell.cell_type == "code" for cell in notebook.cells)
     started = time.perf_counter()
 
@@ -55,7 +65,7 @@ def execute(path: Path) -> nbformat.NotebookNode:
     try:
         client.execute()
     except CellExecutionError as error:
-        sys.exit(f"\r{path.name} failed:\n{error}")
+        raise NotebookError(f"{path.name} failed:\n{error}") from None
     print(f"\r{path.name}  {total} cells, {time.perf_counter() - started:.0f} s", flush=True)
     notebook.metadata = nbformat.from_dict(METADATA)
     return notebook
@@ -67,7 +77,7 @@ def refresh(paths: list[Path]) -> None:
         notebook = execute(path)
         text = nbformat.writes(notebook) + "\n"
         if text != path.read_text(encoding="utf-8"):
-            path.write_text(text, encoding="utf-8")
+            path.write_text(text, encoding="utf-8", newline="\n")
         if path.name.startswith("04") and (picture := ladder(notebook)):
             (ROOT / "data" / "ladder.jpg").write_bytes(picture)
 
@@ -137,10 +147,13 @@ def main() -> None:
     arguments = parser.parse_args()
     if os.environ.get("RESNET50V2_WEIGHTS", "transplant") == "transplant":  # the text is about these weights only
         os.environ.setdefault("CHECKS", "strict")
-    if arguments.command == "run":
-        build(chosen(arguments.only), ROOT / "build")
-    else:
-        refresh(chosen(arguments.only))
+    try:
+        if arguments.command == "run":
+            build(chosen(arguments.only), ROOT / "build")
+        else:
+            refresh(chosen(arguments.only))
+    except NotebookError as error:
+        sys.exit(f"\r{error}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,120 @@
+"""The stored notebooks as pages of nbconvert, whose family GitHub renders with: whole, on any screen, in the dark."""
+
+import functools
+
+import nbformat
+import pytest
+from nbconvert import HTMLExporter
+from PIL import Image
+
+from tools.notebooks import NOTEBOOKS, ROOT, to_html
+
+SITE = "http://site.test/"  # never asked: every request is answered from the repository, or noted as a fault
+DEVICES = {
+    "desktop": {"viewport": {"width": 1280, "height": 900}},
+    "phone": {
+        "viewport": {"width": 390, "height": 844},
+        "device_scale_factor": 2,
+        "is_mobile": True,
+        "has_touch": True,
+    },
+}
+# The width is given, since a phone zooms out of a page that is too wide, and then has a larger innerWidth.
+LOOK = """
+width => {
+  const found = [], wide = document.documentElement.scrollWidth;
+  if (wide > width) found.push(`the page is ${wide} px wide, the screen ${width}`);
+  for (const image of document.images) {
+    const name = image.alt.slice(0, 60), box = image.getBoundingClientRect();
+    if (!name || name.startsWith("No description")) found.push(`no alt text: ${image.outerHTML.slice(0, 60)}`);
+    if (!image.complete || !image.naturalWidth) {
+      found.push(`does not load: ${name}`);
+      continue;
+    }
+    if (box.left < 0 || box.right > width) found.push(`wider than the page: ${name}`);
+    if (!image.closest(".jp-OutputArea-output")) continue;  // the badge may have round corners
+    const paper = new OffscreenCanvas(image.naturalWidth, image.naturalHeight).getContext("2d");
+    paper.drawImage(image, 0, 0);
+    const values = paper.getImageData(0, 0, image.naturalWidth, image.naturalHeight).data;
+    if (values.some((value, index) => index % 4 == 3 && value < 255)) found.push(`not opaque: ${name}`);
+  }
+  return found;
+}
+"""
+
+
+def visit(browser, html, device):
+    """Open a page as if it lay in notebooks/, all folds open; return it and what is wrong with it."""
+    page, faults = browser.new_page(**DEVICES[device]), []
+    page.on("console", lambda message: message.type == "error" and faults.append(f"console: {message.text}"))
+    page.on("pageerror", lambda error: faults.append(f"script: {error}"))
+
+    def answer(route):
+        name = route.request.url.removeprefix(SITE)
+        if name == "notebooks/page.html":
+            route.fulfill(body=html, content_type="text/html; charset=utf-8")
+        elif (ROOT / name).is_file():
+            route.fulfill(path=ROOT / name)
+        else:
+            faults.append(f"asks for {name}")
+            route.abort()
+
+    page.route("**/*", answer)
+    page.goto(SITE + "notebooks/page.html")
+    page.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = true)")
+    return page, faults + page.evaluate(LOOK, DEVICES[device]["viewport"]["width"])
+
+
+@functools.cache
+def page_of(path, theme):
+    """Return a notebook and its page in nbconvert's light or dark theme."""
+    notebook = nbformat.read(path, as_version=4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(HTMLExporter, "theme", theme)
+        return notebook, to_html(notebook, path.stem)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_page(browser, screenshots, path, theme, device):
+    notebook, html = page_of(path, theme)
+    page, faults = visit(browser, html, device)
+    shot = screenshots / f"{path.stem}-{device}-{theme}.jpg"
+    page.screenshot(path=shot, full_page=True, type="jpeg", quality=80)
+    figures = sum(
+        any(kind.startswith("image/") for kind in output.get("data", {}))
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+    )
+    assert not faults, "\n".join(faults)
+    assert page.locator(".jp-Cell").count() == len(notebook.cells)
+    assert page.locator(".jp-OutputArea-output img").count() == figures > 0
+    with Image.open(shot) as picture:  # the margin has the colour of the theme
+        assert (picture.convert("L").getpixel((1, picture.height // 2)) > 127) == (theme == "light")
+    page.close()
+
+
+SEE_THROUGH = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>"
+
+
+@pytest.mark.parametrize(
+    "fault, body",
+    {
+        "the page is": "<pre>" + 300 * "wide " + "</pre>",
+        "wider than the page": '<div style="overflow: auto"><img alt="a" width="2000" src="../data/ladder.jpg"></div>',
+        "no alt text": '<img src="../data/ladder.jpg" width="100">',
+        "does not load": '<img alt="a photo" src="../data/nothing.jpg">',
+        "not opaque": f'<div class="jp-OutputArea-output"><img alt="a figure" src="{SEE_THROUGH}"></div>',
+        "asks for": '<script src="https://example.org/script.js"></script>',
+        "console": "<script>console.error('broken')</script>",
+        "script": "<script>nowhere()</script>",
+    }.items(),
+)
+@pytest.mark.parametrize("device", DEVICES)
+def test_each_fault_is_found(browser, fault, body, device):
+    head = '<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+    page, faults = visit(browser, head + body, device)
+    page.close()
+    assert any(found.startswith(fault) for found in faults), faults
+    assert visit(browser, head + "<p>nothing wrong</p>", device)[1] == []

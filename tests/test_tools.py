@@ -1,0 +1,85 @@
+"""The maintainers' tools: links, trials and environments."""
+
+import base64
+import io
+import re
+import sys
+
+import environments
+import links
+import nbformat
+import numpy as np
+import pytest
+import trials
+from conftest import ROOT
+from PIL import Image
+
+
+@pytest.fixture(params=sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def path(request):
+    return request.param
+
+
+def test_the_repositorys_address_is_the_same_everywhere():
+    address = links.PLACE.read_text(encoding="utf-8").strip()
+    for page in links.PAGES:
+        found = links.addresses(page.read_text(encoding="utf-8"))
+        assert found and set(found) == {address}, f"{page.name}: make links REPO={address} stamps {address}"
+
+
+def test_stamping_changes_the_address_and_nothing_else(path):
+    text, address = path.read_text(encoding="utf-8"), links.PLACE.read_text(encoding="utf-8").strip()
+    other = links.stamped(text, "some-body/a.fork")
+    assert links.addresses(other) == ["some-body/a.fork"] * 2  # the badge and the setup cell
+    assert 'if REPOSITORY == \\"OWNER/NAME\\"' in other and links.stamped(other, address) == text
+
+
+@pytest.mark.parametrize("arguments", [[], ["nobody"], ["a/b/c"], ["https://github.com/a/b"], ["a/b", "c/d"]])
+def test_an_address_that_is_none_changes_nothing(arguments, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["links.py", *arguments])
+    with pytest.raises(SystemExit, match="make links REPO=owner/name"):
+        links.main()
+
+
+def executed(printed="1", shade=0.0):
+    """A notebook of one cell that printed a text and one that drew a grey square."""
+    Image.fromarray(np.full((8, 8, 3), 100 + shade, np.uint8)).save(buffer := io.BytesIO(), "png")
+    data = {"image/png": base64.b64encode(buffer.getvalue()).decode()}
+    outputs = nbformat.v4.new_output("stream", text=printed), nbformat.v4.new_output("display_data", data)
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x", outputs=[output]) for output in outputs])
+
+
+def test_two_executions_are_told_apart_by_text_and_by_figures():
+    assert trials.differences(executed(), executed(shade=2)) == []
+    assert "printed '1', then '2'" in trials.differences(executed(), executed("2"))[0]
+    assert "figure 1 differs by 3.00" in trials.differences(executed(), executed(shade=3))[0]
+
+
+def test_every_notebook_can_be_given_another_photo_layer_and_channel(path):
+    notebook = nbformat.read(path, as_version=4)
+    trials.choose_others(notebook, path.name[:2])
+    (line,) = trials.LINE.findall("\n".join(cell.source for cell in notebook.cells))
+    assert "blackbird" in next(cell.source for cell in notebook.cells if trials.LINE.search(cell.source)), line
+
+
+def test_a_notebook_without_the_line_is_refused():
+    with pytest.raises(ValueError, match="notebook 07 has 0 lines PHOTO"):
+        trials.choose_others(executed(), "07")
+
+
+def test_oldest_requirements_hold_every_package_to_its_lower_bound():
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    lowest = environments.oldest(text)
+    packages = re.findall(r"(?m)^([\w-]+)>=([\d.]+)", text)
+    assert len(packages) > 5 and ">=" not in lowest
+    assert all(f"\n{name}=={bound}.*\n" in lowest for name, bound in packages)
+
+
+def test_interpreters_are_found_or_said_to_be_missing(tmp_path):
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert environments.interpreter("3.99") is None
+    assert environments.build(tmp_path, "3.99", []) == (None, "no Python 3.99 on this machine")
+    found = environments.interpreter(version)
+    if found is None:
+        pytest.skip(f"this Python {version} is neither on the PATH nor pyenv's")
+    assert re.search(r"python", found)

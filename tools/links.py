@@ -1,0 +1,44 @@
+"""Write the repository's address wherever it stands: python tools/links.py owner/name
+
+It is kept in one place, tools/repository.txt, and stamped from there into the Colab links of the README and of the
+notebooks and into their setup cells. Outputs stay as they are, so nothing has to be executed again.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PLACE = ROOT / "tools" / "repository.txt"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "notebooks").glob("*.ipynb"))]
+# a link to Colab, or the line of the setup cell (in a notebook's JSON its quotes are escaped)
+ADDRESS = re.compile(r'((?:colab\.research\.google\.com/github/|REPOSITORY = \\?"))([^/"\\]+/[^/"\\]+?)(?=/blob/|\\?")')
+
+
+def addresses(text: str) -> list[str]:
+    """Return every address of the repository in the text of a page, "owner/name" each."""
+    return [address for _, address in ADDRESS.findall(text)]
+
+
+def stamped(text: str, address: str) -> str:
+    """Return the text of a page with its addresses replaced by another."""
+    return ADDRESS.sub(lambda match: match[1] + address, text)
+
+
+def main() -> None:
+    address = sys.argv[1] if len(sys.argv) == 2 else ""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+", address):
+        sys.exit(f"{address!r} is no owner/name of a GitHub repository: make links REPO=owner/name")
+    for page in PAGES:
+        old = page.read_text(encoding="utf-8")
+        if (new := stamped(old, address)) != old:
+            page.write_text(new, encoding="utf-8", newline="\n")
+            print(f"{page.relative_to(ROOT)}: {len(addresses(new))} addresses")
+    PLACE.write_text(address + "\n", encoding="utf-8", newline="\n")
+    print(f"the repository is {address}")
+
+
+if __name__ == "__main__":
+    main()
