@@ -533,9 +533,8 @@ def _reduce(features: tf.Tensor, objective: str) -> tf.Tensor:
     """Return one number a channel, (n, channels): the mean over positions, or the middle cell; logits as they are."""
     if len(features.shape) == 2:
         return features
-    if objective == "neuron":
-        return features[:, tf.shape(features)[1] // 2, tf.shape(features)[2] // 2]
-    return tf.reduce_mean(features, axis=[1, 2])
+    y, x = tf.shape(features)[1] // 2, tf.shape(features)[2] // 2
+    return features[:, y, x] if objective == "neuron" else tf.reduce_mean(features, axis=[1, 2])
 
 
 @functools.lru_cache(maxsize=8)
@@ -591,11 +590,21 @@ def channel_responses(
     model: keras.Model, layers: Sequence[str], images: np.ndarray, objective: str = "channel"
 ) -> dict:
     """Return {layer: array (n, channels)}: what `maximize` would climb, measured on images, in one pass."""
-    features_of, found = feature_model(model, list(layers)), {layer: [] for layer in layers}
-    for begin in range(0, len(images), CHUNK):
-        for layer, features in features_of(preprocess(images[begin : begin + CHUNK])).items():
-            found[layer].append(_reduce(features, objective).numpy())
-    return {layer: np.concatenate(parts) for layer, parts in found.items()}
+    pooled = _pooled(model, tuple(layers), objective)
+    parts = [pooled(preprocess(images[i : i + CHUNK])) for i in range(0, len(images), CHUNK)]
+    return {layer: np.concatenate([part[layer] for part in parts]) for layer in layers}
+
+
+@functools.lru_cache(maxsize=8)
+def _pooled(model, layers: tuple[str, ...], objective: str):
+    """Compile inputs → {layer: `_reduce` of its output}, once (run eagerly, every operation keeps its buffers)."""
+    features_of = feature_model(model, layers)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3])])
+    def pooled(inputs):
+        return {layer: _reduce(features, objective) for layer, features in features_of(inputs).items()}
+
+    return pooled
 
 
 class Drive(NamedTuple):
@@ -621,8 +630,8 @@ def drive(
     """
     objective, sign = which.get("objective", "channel"), which.get("sign", 1)
     shown = np.round(np.clip(images, 0, 1) * 255).astype(np.uint8)
-    copies = [shown] + [np.stack([change(image) for image in shown]) for change in DAMAGES.values()]
-    found = channel_responses(model, [layer], np.concatenate(copies), objective)[layer].reshape(4, len(shown), -1)
+    copies = np.concatenate([shown, *damaged(shown).values()])
+    found = channel_responses(model, [layer], copies, objective)[layer].reshape(4, len(shown), -1)
     values = sign * found[:, np.arange(len(shown)), list(channels)]
     middle, most = sign * np.median(natural[:, channels], axis=0), (sign * natural[:, channels]).max(axis=0)
     span = np.where(most > middle, most - middle, np.nan)
@@ -630,22 +639,15 @@ def drive(
     return Drive(relative[0], relative[1:].min(axis=0))
 
 
-def _blur(image: np.ndarray) -> np.ndarray:
-    return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(1)))
-
-
-def _jpeg(image: np.ndarray) -> np.ndarray:
-    Image.fromarray(image).save(buffer := io.BytesIO(), "jpeg", quality=50)
-    return np.asarray(Image.open(buffer))
-
-
-def _shift(image: np.ndarray) -> np.ndarray:
-    moved = np.full_like(image, MID_GREY)
-    moved[3:, 5:] = image[:-3, :-5]
-    return moved
-
-
-DAMAGES = {"blurred": _blur, "JPEG": _jpeg, "shifted": _shift}  # each takes and gives one uint8 image
+def damaged(images: np.ndarray) -> dict[str, np.ndarray]:
+    """Return 8-bit images, (n, size, size, 3), in the three copies of robust drive: blurred, JPEG and shifted."""
+    copies: dict[str, list] = {"blurred": [], "JPEG": [], "shifted": []}
+    for picture in map(Image.fromarray, images):
+        picture.save(buffer := io.BytesIO(), "jpeg", quality=50)
+        copies["blurred"].append(np.asarray(picture.filter(ImageFilter.GaussianBlur(1))))
+        copies["JPEG"].append(np.asarray(Image.open(buffer)))
+        copies["shifted"].append(np.asarray(picture.rotate(0, translate=(5, 3), fillcolor=(MID_GREY,) * 3)))
+    return {name: np.stack(pictures) for name, pictures in copies.items()}
 
 
 # ---------------------------------------------------------------------------------------------------------- plotting

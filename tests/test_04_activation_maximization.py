@@ -215,7 +215,7 @@ def test_pixels_without_transforms_lose_more_to_the_shift(model, responses):
     kept = []
     for recipe in (plain, {}):
         images = np.round(helpers.maximize(model, layer, channels, steps=16, **recipe).images * 255).astype(np.uint8)
-        shifted = np.stack([helpers.DAMAGES["shifted"](image) for image in images])
+        shifted = helpers.damaged(images)["shifted"]
         before, after = (helpers.channel_responses(model, [layer], x)[layer] for x in (images, shifted))
         middle = np.median(responses[layer], axis=0)
         kept.append(np.median(np.diag((after - middle)[:, channels]) / np.diag((before - middle)[:, channels])))
@@ -225,8 +225,8 @@ def test_pixels_without_transforms_lose_more_to_the_shift(model, responses):
 def test_pictures_of_class_logits_are_classified_as_their_class(model):
     indices = [helpers.class_names().index(name) for name in ("goldfish", "flamingo", "volcano", "strawberry", "zebra")]
     images = np.round(helpers.maximize(model, "predictions", indices, size=192).images * 255).astype(np.uint8)
-    for change in (lambda x: x, *helpers.DAMAGES.values()):
-        answers = model.predict(helpers.preprocess(np.stack([change(i) for i in images])), verbose=0).argmax(axis=1)
+    for copies in (images, *helpers.damaged(images).values()):
+        answers = model.predict(helpers.preprocess(copies), verbose=0).argmax(axis=1)
         assert (answers == indices).sum() >= 4
 
 

@@ -111,7 +111,7 @@ def test_pairs_never_come_from_one_photo():
 
 
 def test_ablating_a_channel_equals_zeroing_its_outgoing_weights(model, natural):
-    drops, *_ = functions_of("05", "drops", "run")
+    (drops,) = functions_of("05", "drops")
     unread, *_ = functions_of("05", "unread", "readers")
     before, inside, channels = "conv5_block1_out", "conv5_block2_2_relu", [3, 484]
     tail = keras.Model([model.get_layer(name).output for name in (before, inside)], model.output)

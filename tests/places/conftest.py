@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tools.notebooks import ROOT
+from notebooks import ROOT
 
 NAMES = "chromium", "chromium-browser", "google-chrome"
 FLAGS = [

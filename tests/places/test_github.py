@@ -7,7 +7,7 @@ import pytest
 from nbconvert import HTMLExporter
 from PIL import Image
 
-from tools.notebooks import NOTEBOOKS, ROOT, to_html
+from notebooks import NOTEBOOKS, ROOT, to_html
 
 SITE = "http://site.test/"  # never asked: every request is answered from the repository, or noted as a fault
 DEVICES = {
@@ -24,6 +24,9 @@ LOOK = """
 width => {
   const found = [], wide = document.documentElement.scrollWidth;
   if (wide > width) found.push(`the page is ${wide} px wide, the screen ${width}`);
+  for (const box of document.querySelectorAll("body *"))
+    if (getComputedStyle(box).overflowX == "hidden" && box.scrollWidth > box.clientWidth + 1)
+      found.push(`cut off: ${box.textContent.trim().slice(0, 60)}`);
   for (const image of document.images) {
     const name = image.alt.slice(0, 60), box = image.getBoundingClientRect();
     if (!name || name.startsWith("No description")) found.push(`no alt text: ${image.outerHTML.slice(0, 60)}`);

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import nbformat
 import psutil
 import pytest
 
-from tools.notebooks import NOTEBOOKS, ROOT
+from notebooks import NOTEBOOKS, ROOT
 
 SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -33,9 +34,10 @@ def lab(tmp_path_factory):
     """JupyterLab on copies without outputs, with settings of its own: a function from a notebook to its address."""
     home = tmp_path_factory.mktemp("lab")
     project = home / "project"
-    (project / "notebooks").mkdir(parents=True)
-    for name in ("helpers.py", "data"):
-        (project / name).symlink_to(ROOT / name)
+    for folder in ("notebooks", "data"):
+        (project / folder).mkdir(parents=True)
+    (project / "helpers.py").symlink_to(ROOT / "helpers.py")  # it finds its data next to the file that is meant
+    shutil.copy(ROOT / "data" / "colab-badge.svg", project / "data")  # Jupyter shows no file behind a link
     for name, notebook in (("01", stored("01")), ("long", shortened("04"))):
         nbformat.write(notebook, project / "notebooks" / f"{name}.ipynb")
     for name, values in SETTINGS.items():
@@ -159,6 +161,7 @@ def test_progress_interruption_and_running_again(opened, screenshots):
             steps = re.findall(r"step (\d+) of 64", cell.locator(".jp-OutputArea").inner_text())
             if steps and int(steps[-1]) > than:
                 return int(steps[-1])
+            assert boxes(page) == []
             page.wait_for_timeout(200)
         pytest.fail(f"no step after {than} was shown: {cell.inner_text()}")
 

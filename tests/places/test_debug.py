@@ -1,0 +1,152 @@
+"""JupyterLab in a browser, as a reader uses it: run all cells, watch a long one, interrupt it, run it again."""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+import nbformat
+import psutil
+import pytest
+
+from notebooks import NOTEBOOKS, ROOT
+
+SETTINGS = {
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "notebook-extension/tracker": {"windowingMode": "none"},  # every cell is in the page, in view or not
+}
+LONG = """\
+pictures = helpers.maximize(model, LAYER, [CHANNEL] * 4).images
+helpers.show(helpers.image_grid(pictures), alt="Four optimized images of one channel")"""
+LAST_LINE = "conv3_block4_out: image 4 of 4, step 64 of 64"
+FAILED = "application/vnd.jupyter.error"
+WARNED = "application/vnd.jupyter.stderr"
+IDLE = '.jp-Notebook-ExecutionIndicator[data-status="idle"]'
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """JupyterLab on copies without outputs, with settings of its own: a function from a notebook to its address."""
+    home = tmp_path_factory.mktemp("lab")
+    project = home / "project"
+    for folder in ("notebooks", "data"):
+        (project / folder).mkdir(parents=True)
+    (project / "helpers.py").symlink_to(ROOT / "helpers.py")  # it finds its data next to the file that is meant
+    shutil.copy(ROOT / "data" / "colab-badge.svg", project / "data")  # Jupyter shows no file behind a link
+    for name, notebook in (("01", stored("01")), ("long", shortened("04"))):
+        nbformat.write(notebook, project / "notebooks" / f"{name}.ipynb")
+    for name, values in SETTINGS.items():
+        path = home / "config" / "lab" / "user-settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values))
+    token = secrets.token_hex(16)
+    places = {f"JUPYTER_{name}_DIR": str(home / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    options = {"ip": "127.0.0.1", "port": port, "port_retries": 0, "root_dir": project, "allow_root": True}
+    with (home / "log").open("w") as log:
+        server = psutil.Popen(
+            [sys.executable, "-m", "jupyterlab", "--no-browser", *(f"--ServerApp.{k}={v}" for k, v in options.items())],
+            env=os.environ | places | {"IPYTHONDIR": str(home / "ipython"), "JUPYTER_TOKEN": token},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            wait_for(port, server, home / "log")
+            yield lambda name: f"http://127.0.0.1:{port}/lab/tree/notebooks/{name}.ipynb?token={token}"
+        finally:
+            family = [*server.children(recursive=True), server]
+            server.terminate()  # it ends its kernels
+            for left in psutil.wait_procs(family, timeout=20)[1]:
+                left.kill()
+
+
+def wait_for(port, server, log):
+    """Return when the server answers; fail with its log if it ends or takes longer than a minute."""
+    for _ in range(120):
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            if server.poll() is not None:
+                break
+            time.sleep(0.5)
+    server.kill()
+    pytest.fail(f"JupyterLab did not start:\n{log.read_text()}")
+
+
+def stored(number):
+    """Return a stored notebook without its outputs, so that all that is seen comes from this run."""
+    notebook = nbformat.read(next(NOTEBOOKS.glob(f"{number}_*.ipynb")), as_version=4)
+    for cell in code(notebook):
+        cell.outputs, cell.execution_count = [], None
+    return notebook
+
+
+def shortened(number):
+    """Return the two set-up cells of a notebook and a long cell behind them."""
+    notebook = stored(number)
+    notebook.cells = [*code(notebook)[:2], nbformat.v4.new_code_cell(LONG)]
+    return notebook
+
+
+def code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+@pytest.fixture
+def opened(browser, lab):
+    """A function that opens a notebook and waits for its kernel."""
+    pages = []
+
+    def open_notebook(name):
+        pages.append(browser.new_page(viewport={"width": 1280, "height": 900}))
+        pages[-1].goto(lab(name))
+        pages[-1].locator(IDLE).wait_for(timeout=90_000)
+        return pages[-1]
+
+    yield open_notebook
+    for page in pages:
+        page.close()
+
+
+def run_all(page):
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+
+def boxes(page):
+    """Return the texts of what would disturb a reader: errors, warnings, dialogs, notices."""
+    kinds = [f'[data-mime-type="{kind}"]' for kind in (FAILED, WARNED)] + [".jp-Dialog", ".Toastify__toast"]
+    return page.locator(", ".join(kinds)).all_inner_texts()
+
+
+def wait_for_prompts(page, count):
+    """Wait until `count` code cells have their number, or one has failed, and the kernel is idle."""
+    page.wait_for_function(
+        """([count, failed]) => document.querySelector(failed) ||
+        [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")]
+          .filter(prompt => /\\[\\d+\\]/.test(prompt.textContent)).length == count""",
+        arg=[count, f'[data-mime-type="{FAILED}"]'],
+        timeout=600_000,
+    )
+    page.locator(IDLE).wait_for()
+
+
+
+@pytest.mark.parametrize("k", range(4))
+def test_dbg(opened, k):
+    page = opened("long")
+    page.on("console", lambda m: print("CONSOLE", m.type, m.text[:300]))
+    page.screenshot(path=f"/tmp/dbg{k}-0.png")
+    run_all(page)
+    page.wait_for_timeout(500)
+    page.screenshot(path=f"/tmp/dbg{k}-1.png")
+    page.wait_for_timeout(9000)
+    print(k, page.locator(".jp-InputPrompt").all_inner_texts())
+    page.screenshot(path=f"/tmp/dbg{k}-2.png")
+    assert 0
