@@ -106,7 +106,7 @@ def opened(browser, lab):
     def open_notebook(name):
         pages.append(browser.new_page(viewport={"width": 1280, "height": 900}))
         pages[-1].goto(lab(name))
-        pages[-1].locator(IDLE).wait_for(timeout=90_000)
+        pages[-1].get_by_text("(ipykernel) | Idle").wait_for(timeout=90_000)  # the circle is empty before there is one
         return pages[-1]
 
     yield open_notebook
@@ -137,16 +137,39 @@ def wait_for_prompts(page, count):
     page.locator(IDLE).wait_for()
 
 
-
-@pytest.mark.parametrize("k", range(4))
-def test_dbg(opened, k):
+def test_progress_interruption_and_running_again(opened, screenshots):
     page = opened("long")
-    page.on("console", lambda m: print("CONSOLE", m.type, m.text[:300]))
-    page.screenshot(path=f"/tmp/dbg{k}-0.png")
+    cell = page.locator(".jp-CodeCell").last
+    error = cell.locator(f'[data-mime-type="{FAILED}"]')
+
+    def later_step(than):
+        """Wait until the cell shows a later step than this one, and return it."""
+        for _ in range(600):
+            steps = re.findall(r"step (\d+) of 64", cell.locator(".jp-OutputArea").inner_text())
+            if steps and int(steps[-1]) > than:
+                return int(steps[-1])
+            assert boxes(page) == []
+            page.wait_for_timeout(200)
+        pytest.fail(f"no step after {than} was shown: {cell.inner_text()}")
+
     run_all(page)
-    page.wait_for_timeout(500)
-    page.screenshot(path=f"/tmp/dbg{k}-1.png")
-    page.wait_for_timeout(9000)
-    print(k, page.locator(".jp-InputPrompt").all_inner_texts())
-    page.screenshot(path=f"/tmp/dbg{k}-2.png")
-    assert 0
+    assert later_step(later_step(0)) < 64
+    page.screenshot(path=screenshots / "jupyterlab-progress.png")
+    page.locator('[data-command="notebook:interrupt-kernel"]').click()
+    for k in range(5):
+      page.wait_for_timeout(3000); print("AFTER", cell.inner_text()[-600:]); print(page.locator(IDLE).count()); page.screenshot(path=f"/tmp/after{k}.png"); print(boxes(page))
+    print(cell.inner_html()[-3000:])
+    error.wait_for(timeout=100)
+    page.locator(IDLE).wait_for()
+    assert "KeyboardInterrupt" in error.inner_text() and LAST_LINE not in cell.inner_text()
+    page.screenshot(path=screenshots / "jupyterlab-interrupted.png")
+
+    cell.locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
+    error.wait_for(state="detached")
+    assert later_step(later_step(0)) <= 64
+    cell.locator(".jp-OutputArea-output img").wait_for(timeout=300_000)
+    page.locator(IDLE).wait_for()
+    page.screenshot(path=screenshots / "jupyterlab-again.png")
+    assert boxes(page) == []
+    assert cell.locator(".jp-OutputArea-output pre").all_inner_texts() == [LAST_LINE]

@@ -106,7 +106,7 @@ def opened(browser, lab):
     def open_notebook(name):
         pages.append(browser.new_page(viewport={"width": 1280, "height": 900}))
         pages[-1].goto(lab(name))
-        pages[-1].locator(IDLE).wait_for(timeout=90_000)
+        pages[-1].get_by_text("(ipykernel) | Idle").wait_for(timeout=90_000)  # the circle is empty before there is one
         return pages[-1]
 
     yield open_notebook
