@@ -3,7 +3,7 @@ PYTHON ?= python3
 NB ?=
 BIN := .venv/bin
 
-.PHONY: run test places lab lint execute links repeat variants matrix bench help
+.PHONY: run test places lab lint execute links repeat variants matrix weights bench help
 help:
 	@echo "make run       execute the notebooks into build/ and make a browsable HTML site of them"
 	@echo "make test      unit tests, notebook hygiene, nbval over every notebook"
@@ -11,7 +11,8 @@ help:
 	@echo "make lab       open JupyterLab in notebooks/"
 	@echo "make lint      ruff over the .py files and the notebooks"
 	@echo "make execute   refresh the stored outputs of the notebooks in place"
-	@echo "make bench     time activation maximization against three other tools, half an hour; QUICK=1 for a smoke run"
+	@echo "make weights   build a weights file from ResNet50 and photos: make weights ARGS='--photos DIR --out build/my.weights.h5'"
+	@echo "make bench     time activation maximization against three other tools, twenty minutes; QUICK=1 for a smoke run"
 	@echo "make links     write the repository's address into badges and setup cells: make links REPO=owner/name"
 	@echo "make repeat    execute every notebook twice and compare"
 	@echo "make variants  execute every notebook with another photo, layer and channel, other weights, a GPU's rounding"
@@ -64,6 +65,9 @@ lint: .venv/ready-dev
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt tensorflow keras matplotlib pillow scikit-learn
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tools/requirements-bench.txt
 	@touch $@
+
+weights: .venv/ready
+	@$(BIN)/python tools/build_weights.py $(ARGS)
 
 bench: .venv-bench/ready
 	@TF_CPP_MIN_LOG_LEVEL=3 PYTHONWARNINGS=ignore PYTHONPATH=. .venv-bench/bin/python tools/bench.py $(if $(QUICK),--quick)

@@ -1,6 +1,6 @@
 """Time activation maximization by this project, by three peers and by a floor, in one run, into build/bench.md.
 
-`make bench` measures for about half an hour; `make bench QUICK=1` is a smoke run whose figures mean nothing.
+`make bench` measures for about twenty minutes; `make bench QUICK=1` is a smoke run whose figures mean nothing.
 
 Same weights, layer and channels, 128 px for all; the rest is each contestant's own default. The optimizer inside each
 one's own call reports its steps to a stopwatch, which stands still for snapshots: the first 16 steps and every eighth,

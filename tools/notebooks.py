@@ -117,6 +117,11 @@ def relative(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
+# nbconvert cuts code off at a narrow screen's edge, and breaks the lines of printed tables wherever that edge falls.
+PHONE = """.jp-InputArea-editor { overflow-x: auto }
+@media (max-width: 600px) { .jp-Notebook pre { white-space: pre !important; overflow-x: auto } }"""
+
+
 def to_html(notebook: nbformat.NotebookNode, title: str) -> str:
     """Render one executed notebook to a page of its own that asks no other host for anything."""
     from nbconvert import HTMLExporter
@@ -125,7 +130,7 @@ def to_html(notebook: nbformat.NotebookNode, title: str) -> str:
     page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
     page = re.sub(r'<script[^>]*src="[^"]*"[^>]*>\s*</script>', "", page)
     page = re.sub(r'<script type="module">.*?</script>', "", page, flags=re.DOTALL)  # mermaid, which we do not use
-    page = page.replace("</head>", "<style>.jp-InputArea-editor { overflow-x: auto }</style></head>", 1)  # on phones
+    page = page.replace("</head>", f"<style>{PHONE}</style></head>", 1)
     return re.sub(r'href="(\d\d_\w+)\.ipynb"', r'href="\1.html"', page)
 
 

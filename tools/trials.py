@@ -17,15 +17,16 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
-from notebooks import NotebookError, chosen, execute
 from PIL import Image
+
+from notebooks import NotebookError, chosen, execute
 
 ROOT = Path(__file__).resolve().parent.parent
 TOLERANCE = 2.0  # of 255: the mean absolute difference up to which two images count as the same
 LINE = re.compile(r"^(PHOTO, (?:SECOND, )?LAYER, CHANNEL) = .*$", re.MULTILINE)
 PHOTOS = ["../probe/birds/blackbird_01.jpg", "goldfish.jpg"]  # one of them by a path, as a reader's own would be
 LAYERS = {"03": ("conv4_block1_1_conv", 17)}  # notebook 03 looks at a 1×1 convolution, the others at any layer
-ROUNDING = '''
+ROUNDING = """
 import functools
 import keras
 import tensorflow as tf
@@ -40,7 +41,7 @@ def rounded(call):
 
 for kind in (keras.layers.Conv2D, keras.layers.Dense):
     kind.call = rounded(kind.call)
-'''
+"""
 
 
 def choose_others(notebook: nbformat.NotebookNode, number: str) -> None:
@@ -99,13 +100,16 @@ def differences(one: nbformat.NotebookNode, other: nbformat.NotebookNode) -> lis
 
 def try_variants(paths: list[Path]) -> list[str]:
     """Run each notebook in three variants; return what failed, in words."""
-    weights, failed = str(shaken_weights()), []
+    weights, strict, failed = str(shaken_weights()), {"CHECKS": "strict"}, []
     for path in paths:
         stored = texts(nbformat.read(path, as_version=4), compared_only=True)
         variants = {
             "another photo, layer and channel": (lambda n, p=path: choose_others(n, p.name[:2]), {}),
             "other weights": (None, {"RESNET50V2_WEIGHTS": weights}),
-            "a GPU's rounding": (lambda n: n.cells.insert(0, nbformat.v4.new_code_cell(ROUNDING)), {"CHECKS": "strict"}),
+            "a GPU's rounding": (
+                lambda n: n.cells.insert(0, nbformat.v4.new_code_cell(ROUNDING)),
+                {"CHECKS": "strict"},
+            ),
         }
         for words, (change, environment) in variants.items():
             print(f"{path.name} with {words}", flush=True)

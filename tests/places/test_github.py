@@ -27,9 +27,8 @@ width => {
   for (const box of document.querySelectorAll("body *"))
     if (getComputedStyle(box).overflowX == "hidden" && box.scrollWidth > box.clientWidth + 1)
       found.push(`cut off: ${box.textContent.trim().slice(0, 60)}`);
-  for (const image of document.images) {
-    const name = image.alt.slice(0, 60), box = image.getBoundingClientRect();
-    if (!name || name.startsWith("No description")) found.push(`no alt text: ${image.outerHTML.slice(0, 60)}`);
+  for (const [number, image] of [...document.images].entries()) {
+    const name = `image ${number}, ${image.alt.slice(0, 60)}`, box = image.getBoundingClientRect();
     if (!image.complete || !image.naturalWidth) {
       found.push(`does not load: ${name}`);
       continue;
@@ -106,7 +105,7 @@ SEE_THROUGH = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width=
     {
         "the page is": "<pre>" + 300 * "wide " + "</pre>",
         "wider than the page": '<div style="overflow: auto"><img alt="a" width="2000" src="../data/ladder.jpg"></div>',
-        "no alt text": '<img src="../data/ladder.jpg" width="100">',
+        "cut off": '<pre style="overflow: hidden">' + 300 * "wide " + "</pre>",
         "does not load": '<img alt="a photo" src="../data/nothing.jpg">',
         "not opaque": f'<div class="jp-OutputArea-output"><img alt="a figure" src="{SEE_THROUGH}"></div>',
         "asks for": '<script src="https://example.org/script.js"></script>',

@@ -24,8 +24,8 @@ LONG = """\
 pictures = helpers.maximize(model, LAYER, [CHANNEL] * 4).images
 helpers.show(helpers.image_grid(pictures), alt="Four optimized images of one channel")"""
 LAST_LINE = "conv3_block4_out: image 4 of 4, step 64 of 64"
-FAILED = "application/vnd.jupyter.error"
-WARNED = "application/vnd.jupyter.stderr"
+# JupyterLab draws errors as the one or the other, warnings as the second
+RED = ", ".join(f'[data-mime-type="application/vnd.jupyter.{kind}"]' for kind in ("error", "stderr"))
 IDLE = '.jp-Notebook-ExecutionIndicator[data-status="idle"]'
 
 
@@ -58,7 +58,7 @@ def lab(tmp_path_factory):
         )
         try:
             wait_for(port, server, home / "log")
-            yield lambda name: f"http://127.0.0.1:{port}/lab/tree/notebooks/{name}.ipynb?token={token}"
+            yield lambda name: f"http://127.0.0.1:{port}/lab/tree/notebooks/{name}.ipynb?reset&token={token}"  # one tab
         finally:
             family = [*server.children(recursive=True), server]
             server.terminate()  # it ends its kernels
@@ -121,17 +121,16 @@ def run_all(page):
 
 def boxes(page):
     """Return the texts of what would disturb a reader: errors, warnings, dialogs, notices."""
-    kinds = [f'[data-mime-type="{kind}"]' for kind in (FAILED, WARNED)] + [".jp-Dialog", ".Toastify__toast"]
-    return page.locator(", ".join(kinds)).all_inner_texts()
+    return page.locator(f"{RED}, .jp-Dialog, .Toastify__toast").all_inner_texts()
 
 
 def wait_for_prompts(page, count):
     """Wait until `count` code cells have their number, or one has failed, and the kernel is idle."""
     page.wait_for_function(
-        """([count, failed]) => document.querySelector(failed) ||
+        """([count, red]) => document.querySelector(red) ||
         [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")]
           .filter(prompt => /\\[\\d+\\]/.test(prompt.textContent)).length == count""",
-        arg=[count, f'[data-mime-type="{FAILED}"]'],
+        arg=[count, RED],
         timeout=600_000,
     )
     page.locator(IDLE).wait_for()
@@ -153,7 +152,7 @@ def test_run_all_cells(opened, screenshots):
 def test_progress_interruption_and_running_again(opened, screenshots):
     page = opened("long")
     cell = page.locator(".jp-CodeCell").last
-    error = cell.locator(f'[data-mime-type="{FAILED}"]')
+    error = cell.locator(RED)
 
     def later_step(than):
         """Wait until the cell shows a later step than this one, and return it."""
