@@ -190,19 +190,18 @@ def settle(teacher: keras.Model, student: keras.Model, images: np.ndarray) -> No
     network inputs in [-1, 1]. Channels that stay silent in both are left alone.
     """
 
-    def run(model: keras.Model, outputs: keras.KerasTensor | list[keras.KerasTensor]) -> tf.Tensor | list[tf.Tensor]:
-        return tf.function(keras.Model(model.input, outputs))(tf.constant(images), training=False)
-
-    sums = [student.get_layer(f"{block}_out").output for block in BLOCKS]
     # V2 halves the side at the end of a stage, v1 only after it: there the teacher's even positions count.
     strides = [2 if block in ("conv2_block3", "conv3_block4", "conv4_block6") else 1 for block in BLOCKS]
     maps = [teacher.get_layer(f"{block}_out").output[:, ::n, ::n] for block, n in zip(BLOCKS, strides, strict=True)]
-    wanted = run(teacher, [keras.ops.mean(values, axis=(0, 1, 2)) for values in maps])
-    for block, total, mean in zip(BLOCKS, sums, wanted, strict=True):
-        values = run(student, total).numpy()
+    means = tf.function(keras.Model(teacher.input, [keras.ops.mean(values, axis=(0, 1, 2)) for values in maps]))
+    tensor, values = student.input, images
+    for block, wanted in zip(BLOCKS, means(tf.constant(images), training=False), strict=True):
+        given, tensor = tensor, student.get_layer(f"{block}_out").output
+        values = keras.Model(given, tensor)(values, training=False).numpy()  # this block alone: the rest is behind it
         change = np.zeros(values.shape[-1], np.float32)
         for _ in range(20):  # a bias moves the mean by itself where the ReLU is open, by nothing where it is shut
-            change += mean.numpy() - np.maximum(values + change, 0).mean(axis=(0, 1, 2))
+            change += wanted.numpy() - np.maximum(values + change, 0).mean(axis=(0, 1, 2))
+        values += change
         student.get_layer(f"{block}_3_conv").bias.assign_add(change)
 
 

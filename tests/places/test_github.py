@@ -37,8 +37,8 @@ width => {
     if (!image.closest(".jp-OutputArea-output")) continue;  // the badge may have round corners
     const paper = new OffscreenCanvas(image.naturalWidth, image.naturalHeight).getContext("2d");
     paper.drawImage(image, 0, 0);
-    const values = paper.getImageData(0, 0, image.naturalWidth, image.naturalHeight).data;
-    if (values.some((value, index) => index % 4 == 3 && value < 255)) found.push(`not opaque: ${name}`);
+    const pixels = paper.getImageData(0, 0, image.naturalWidth, image.naturalHeight).data.buffer;
+    if (new Uint32Array(pixels).some(pixel => pixel >>> 24 < 255)) found.push(`not opaque: ${name}`);
   }
   return found;
 }
@@ -83,7 +83,7 @@ def test_page(browser, screenshots, path, theme, device):
     notebook, html = page_of(path, theme)
     page, faults = visit(browser, html, device)
     shot = screenshots / f"{path.stem}-{device}-{theme}.jpg"
-    page.screenshot(path=shot, full_page=True, type="jpeg", quality=80)
+    page.screenshot(path=shot, full_page=True, scale="css", type="jpeg", quality=80)
     figures = sum(
         any(kind.startswith("image/") for kind in output.get("data", {}))
         for cell in notebook.cells

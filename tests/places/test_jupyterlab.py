@@ -23,6 +23,7 @@ SETTINGS = {
 LONG = """\
 pictures = helpers.maximize(model, LAYER, [CHANNEL] * 4).images
 helpers.show(helpers.image_grid(pictures), alt="Four optimized images of one channel")"""
+FAULTS = 'import warnings; warnings.warn("take care")', "1 / 0"
 LAST_LINE = "conv3_block4_out: image 4 of 4, step 64 of 64"
 # JupyterLab draws errors as the one or the other, warnings as the second
 RED = ", ".join(f'[data-mime-type="application/vnd.jupyter.{kind}"]' for kind in ("error", "stderr"))
@@ -38,7 +39,8 @@ def lab(tmp_path_factory):
         (project / folder).mkdir(parents=True)
     (project / "helpers.py").symlink_to(ROOT / "helpers.py")  # it finds its data next to the file that is meant
     shutil.copy(ROOT / "data" / "colab-badge.svg", project / "data")  # Jupyter shows no file behind a link
-    for name, notebook in (("01", stored("01")), ("long", shortened("04"))):
+    faulty = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in FAULTS])
+    for name, notebook in {"01": stored("01"), "long": shortened("04"), "faulty": faulty}.items():
         nbformat.write(notebook, project / "notebooks" / f"{name}.ipynb")
     for name, values in SETTINGS.items():
         path = home / "config" / "lab" / "user-settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
@@ -114,9 +116,10 @@ def opened(browser, lab):
         page.close()
 
 
-def run_all(page):
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+def choose(page, *names):
+    """Click through a menu."""
+    for name in names:
+        page.get_by_role("menuitem", name=name, exact=True).click()
 
 
 def boxes(page):
@@ -140,7 +143,7 @@ def test_run_all_cells(opened, screenshots):
     notebook = nbformat.read(next(NOTEBOOKS.glob("01_*.ipynb")), as_version=4)
     figures = sum("image/" in "".join(o.get("data", {})) for cell in code(notebook) for o in cell.outputs)
     page = opened("01")
-    run_all(page)
+    choose(page, "Run", "Run All Cells")
     wait_for_prompts(page, len(code(notebook)))
     page.screenshot(path=screenshots / "jupyterlab.png")
     assert boxes(page) == []
@@ -164,7 +167,7 @@ def test_progress_interruption_and_running_again(opened, screenshots):
             page.wait_for_timeout(200)
         pytest.fail(f"no step after {than} was shown: {cell.inner_text()}")
 
-    run_all(page)
+    choose(page, "Run", "Run All Cells")
     assert later_step(later_step(0)) < 64
     page.screenshot(path=screenshots / "jupyterlab-progress.png")
     page.locator('[data-command="notebook:interrupt-kernel"]').click()
@@ -181,4 +184,14 @@ def test_progress_interruption_and_running_again(opened, screenshots):
     page.locator(IDLE).wait_for()
     page.screenshot(path=screenshots / "jupyterlab-again.png")
     assert boxes(page) == []
-    assert cell.locator(".jp-OutputArea-output pre").all_inner_texts() == [LAST_LINE]
+    assert cell.locator(".jp-OutputArea-output pre").all_inner_texts() == [LAST_LINE + "\n"]
+
+
+def test_each_fault_is_found(opened):
+    page = opened("faulty")
+    choose(page, "Run", "Run All Cells")
+    page.locator(RED).nth(1).wait_for()
+    choose(page, "Help", "About JupyterLab")
+    page.locator(".jp-Dialog").wait_for()
+    for box, words in zip(boxes(page), ("take care", "ZeroDivisionError", "Version"), strict=True):
+        assert words in box
