@@ -189,7 +189,6 @@ def settle(teacher: keras.Model, student: keras.Model, images: np.ndarray) -> No
     after block, each `_3_conv` bias is moved until the rectified sum has the teacher's mean over `images`, a batch of
     network inputs in [-1, 1]. Channels that stay silent in both are left alone.
     """
-
     # V2 halves the side at the end of a stage, v1 only after it: there the teacher's even positions count.
     strides = [2 if block in ("conv2_block3", "conv3_block4", "conv4_block6") else 1 for block in BLOCKS]
     maps = [teacher.get_layer(f"{block}_out").output[:, ::n, ::n] for block, n in zip(BLOCKS, strides, strict=True)]

@@ -39,8 +39,10 @@ def lab(tmp_path_factory):
         (project / folder).mkdir(parents=True)
     (project / "helpers.py").symlink_to(ROOT / "helpers.py")  # it finds its data next to the file that is meant
     shutil.copy(ROOT / "data" / "colab-badge.svg", project / "data")  # Jupyter shows no file behind a link
-    faulty = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in FAULTS])
-    for name, notebook in {"01": stored("01"), "long": shortened("04"), "faulty": faulty}.items():
+    long, faulty = stored("04"), stored("04")
+    long.cells = [*code(long)[:2], nbformat.v4.new_code_cell(LONG)]  # those that set up, and one to interrupt
+    faulty.cells = [nbformat.v4.new_code_cell(source) for source in FAULTS]
+    for name, notebook in {"01": stored("01"), "long": long, "faulty": faulty}.items():
         nbformat.write(notebook, project / "notebooks" / f"{name}.ipynb")
     for name, values in SETTINGS.items():
         path = home / "config" / "lab" / "user-settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
@@ -86,13 +88,6 @@ def stored(number):
     notebook = nbformat.read(next(NOTEBOOKS.glob(f"{number}_*.ipynb")), as_version=4)
     for cell in code(notebook):
         cell.outputs, cell.execution_count = [], None
-    return notebook
-
-
-def shortened(number):
-    """Return the two set-up cells of a notebook and a long cell behind them."""
-    notebook = stored(number)
-    notebook.cells = [*code(notebook)[:2], nbformat.v4.new_code_cell(LONG)]
     return notebook
 
 
