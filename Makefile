@@ -8,7 +8,7 @@ help:
 	@echo "make run       execute the notebooks into build/ and make a browsable HTML site of them"
 	@echo "make test      unit tests, notebook hygiene, nbval over every notebook"
 	@echo "make places    the notebooks where people open them: as pages in Chromium, in JupyterLab, on Colab (a stand-in)"
-	@echo "make lab       open JupyterLab in notebooks/"
+	@echo "make lab       open JupyterLab on the notebooks"
 	@echo "make lint      ruff over the .py files and the notebooks"
 	@echo "make execute   refresh the stored outputs of the notebooks in place"
 	@echo "make weights   build a weights file from ResNet50 and photos: make weights ARGS='--photos DIR --out build/my.weights.h5'"
@@ -55,7 +55,7 @@ matrix:
 	@$(PYTHON) tools/environments.py matrix
 
 lab: .venv/ready
-	@$(BIN)/jupyter lab --notebook-dir=notebooks
+	@$(BIN)/jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks
 
 lint: .venv/ready-dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
