@@ -130,10 +130,14 @@ def to_html(notebook: nbformat.NotebookNode, title: str) -> str:
     page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
     page = re.sub(r'<script[^>]*src="[^"]*"[^>]*>\s*</script>', "", page)
     page = re.sub(r'<script type="module">.*?</script>', "", page, flags=re.DOTALL)  # mermaid, which we do not use
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        for values in output.get("metadata", {}).values():  # nbconvert leaves the alt texts out
+            page = page.replace(NO_ALT, f'alt="{html.escape(values.get("alt", ""))}"', 1)
     page = page.replace("</head>", f"<style>{PHONE}</style></head>", 1)
     return re.sub(r'href="(\d\d_\w+)\.ipynb"', r'href="\1.html"', page)
 
 
+NO_ALT = 'alt="No description has been provided for this image"'
 INDEX = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Visualizing filters in a CNN (ResNet50V2)</title>

@@ -29,6 +29,7 @@ width => {
       found.push(`cut off: ${box.textContent.trim().slice(0, 60)}`);
   for (const [number, image] of [...document.images].entries()) {
     const name = `image ${number}, ${image.alt.slice(0, 60)}`, box = image.getBoundingClientRect();
+    if (!image.alt || image.alt.startsWith("No desc")) found.push(`no alt text: ${image.outerHTML.slice(0, 60)}`);
     if (!image.complete || !image.naturalWidth) {
       found.push(`does not load: ${name}`);
       continue;
@@ -106,6 +107,7 @@ SEE_THROUGH = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width=
         "the page is": "<pre>" + 300 * "wide " + "</pre>",
         "wider than the page": '<div style="overflow: auto"><img alt="a" width="2000" src="../data/ladder.jpg"></div>',
         "cut off": '<pre style="overflow: hidden">' + 300 * "wide " + "</pre>",
+        "no alt text": '<img src="../data/ladder.jpg" width="100">',
         "does not load": '<img alt="a photo" src="../data/nothing.jpg">',
         "not opaque": f'<div class="jp-OutputArea-output"><img alt="a figure" src="{SEE_THROUGH}"></div>',
         "asks for": '<script src="https://example.org/script.js"></script>',
