@@ -386,6 +386,12 @@ def receptive_field(model: keras.Model, layer: str) -> ReceptiveField:
     return ReceptiveField(last - first + 1, stride, first)
 
 
+def strongest(values: np.ndarray, sources: Sequence[str], count: int) -> list[int]:
+    """Return the indices of the `count` largest values, (n,), strongest first, at most one for each source."""
+    best = {sources[i]: int(i) for i in np.argsort(values)}
+    return sorted(best.values(), key=lambda i: -values[i])[:count]
+
+
 def check(claim: str, truth: bool) -> None:
     """Print a claim with ✓ if it is true, else "not so here"; raise AssertionError only where CHECKS=strict is set."""
     print(f"✓ {claim}" if truth else f"not so here: {claim}")
@@ -718,8 +724,7 @@ def top_patches(model: keras.Model, layer: str, channel: int, natural: NaturalIn
     image at its border; where the receptive field is larger than the image, the whole image with that spot framed.
     """
     field, size, patches = receptive_field(model, layer), natural.images.shape[1], []
-    best = {natural.sources[i]: int(i) for i in np.argsort(values)}  # of each photo the strongest
-    indices = sorted(best.values(), key=lambda i: -values[i])[:count]
+    indices = strongest(values, natural.sources, count)
     maps = feature_model(model, layer)(preprocess(natural.images[indices])).numpy()[..., channel]
     for image, cells in zip(natural.images[indices], maps, strict=True):
         side = field.size if field.size <= size else size // 4

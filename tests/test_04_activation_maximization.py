@@ -188,62 +188,24 @@ def test_a_natural_input_has_drive_one_at_most(model):
     np.testing.assert_allclose(found.drive, 1, rtol=1e-3)
 
 
-# ----------------------------------------------------------------------------------------------- the real network
+# ---- the real network (what drives, class logits and inversions reach is checked in notebooks 04 and 02 themselves)
 
 
-@pytest.fixture(scope="module")
-def responses(model):
-    layers = ["conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"]
-    return helpers.channel_responses(model, layers, helpers.natural_inputs(128).images)
-
-
-def test_figures_of_the_ladder(model, responses):
-    """Nine in ten of 32 channels pass robust drive 1; medians of drive at least 3 and of robust drive at least 2."""
-    drives, robust = [], []
-    for layer, natural in responses.items():
-        channels = [i * natural.shape[1] // 8 for i in range(8)]
-        found = helpers.drive(model, layer, channels, helpers.maximize(model, layer, channels).images, natural)
-        drives += list(found.drive)
-        robust += list(found.robust)
-    assert np.mean(np.array(robust) > 1) >= 0.9
-    assert np.median(drives) >= 3 and np.median(robust) >= 2
-
-
-def test_pixels_without_transforms_lose_more_to_the_shift(model, responses):
+def test_pixels_without_transforms_lose_more_to_the_shift(model):
     layer, channels = "conv3_block4_out", [0, 128, 256, 384]
+    responses = helpers.channel_responses(model, [layer], helpers.natural_inputs(128).images[::5])[layer]
     plain = {"parameterization": "pixels", "decorrelate": False, "transforms": None}
     kept = []
     for recipe in (plain, {}):
         images = np.round(helpers.maximize(model, layer, channels, steps=16, **recipe).images * 255).astype(np.uint8)
         shifted = helpers.damaged(images)["shifted"]
         before, after = (helpers.channel_responses(model, [layer], x)[layer] for x in (images, shifted))
-        middle = np.median(responses[layer], axis=0)
+        middle = np.median(responses, axis=0)
         kept.append(np.median(np.diag((after - middle)[:, channels]) / np.diag((before - middle)[:, channels])))
     assert kept[0] < 0.5 < kept[1]
-
-
-def test_pictures_of_class_logits_are_classified_as_their_class(model):
-    indices = [helpers.class_names().index(name) for name in ("goldfish", "flamingo", "volcano", "strawberry", "zebra")]
-    images = np.round(helpers.maximize(model, "predictions", indices, size=192).images * 255).astype(np.uint8)
-    for copies in (images, *helpers.damaged(images).values()):
-        answers = model.predict(helpers.preprocess(copies), verbose=0).argmax(axis=1)
-        assert (answers == indices).sum() >= 4
 
 
 def test_inverting_conv1_gives_the_photo_back(model):
     photo = helpers.load_image(helpers.IMAGES / "cat.jpg", 96)
     image = helpers.invert(model, "conv1_conv", photo).images[0]
     assert np.corrcoef(photo.ravel(), image.ravel())[0, 1] >= 0.9
-
-
-@pytest.mark.parametrize("layer", ["conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"])
-def test_an_inversion_is_nearer_to_its_photo_than_any_other_photo(model, layer):
-    paths = helpers.list_images(helpers.IMAGES)
-    photos = helpers.load_images(paths, 96)
-    mine = [path.name for path in paths].index("cat.jpg")
-    made = helpers.invert(model, layer, photos[mine], steps=64).images
-    features = helpers.feature_model(model, layer).predict(
-        helpers.preprocess(np.concatenate([made, photos])), verbose=0
-    )
-    distance = np.linalg.norm((features - features[1 + mine]).reshape(len(features), -1), axis=1)
-    assert distance[0] < np.delete(distance[1:], mine).min()

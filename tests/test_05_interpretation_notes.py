@@ -17,20 +17,36 @@ def natural():
 
 
 def test_census_finds_the_twenty_planted_faults_and_nothing_else(model, natural):
-    survey, census, changed = functions_of("05", "survey", "census", "changed")
-    unread, planted, _ = functions_of("05", "unread", "planted", "readers")
+    names = "survey", "census", "prune", "hold", "untouched", "readers"
+    survey, census, prune, hold, untouched, _ = functions_of("05", *names)
     relus = [layer.name for layer in model.layers if layer.name.endswith(("_1_relu", "_2_relu"))][::2]
-    weights, before = model.get_weights(), census(survey(model, relus, natural.images))
+    before = census(survey(model, relus, natural.images))
     healthy = {r: [c for c in range(64) if not any(before[r][k][c] for k in FAULTS)][:2] for r in relus[:10]}
-    broken = {(relu, c): bool(stuck) for relu, pair in healthy.items() for stuck, c in enumerate(pair)}
-    try:
-        with unread(model, healthy):
-            reference = census(survey(model, relus, natural.images))
-            planted(model, broken)
-            found = changed(reference, census(survey(model, relus, natural.images)))
-    finally:
-        model.set_weights(weights)
-    assert len(broken) == 20 and found == {(r, c, "stuck" if s else "dead") for (r, c), s in broken.items()}
+    planted = {(relu, c): (-1, 1)[k] for relu, pair in healthy.items() for k, c in enumerate(pair)}
+    with untouched(model):
+        prune(model, healthy)
+        reference = census(survey(model, relus, natural.images))
+        hold(model, planted)
+        found = census(survey(model, relus, natural.images))
+    changed = {(r, c, k) for r in relus for k in FAULTS for c in np.flatnonzero(reference[r][k] != found[r][k])}
+    assert len(planted) == 20 and changed == {(r, c, "stuck" if v > 0 else "dead") for (r, c), v in planted.items()}
+
+
+def test_holding_at_zero_equals_pruning_and_holding_at_a_value_gives_it(model, natural):
+    prune, hold, untouched, _ = functions_of("05", "prune", "hold", "untouched", "readers")
+    inputs, before = helpers.preprocess(natural.images[:2]), model.get_weights()
+    answers = {}
+    for relu, channel in (("conv2_block1_preact_relu", 18), ("conv3_block2_1_relu", 40), ("post_relu", 7)):
+        for change, plan in ((prune, {relu: [channel]}), (hold, {(relu, channel): 0})):
+            with untouched(model):
+                change(model, plan)
+                answers[change] = model(inputs).numpy()
+        np.testing.assert_allclose(answers[prune], answers[hold], atol=1e-4)
+        assert np.abs(answers[prune] - model(inputs).numpy()).max() > 1e-3
+    with untouched(model):
+        hold(model, {("conv3_block2_1_relu", 40): 0.25})
+        assert (helpers.feature_model(model, "conv3_block2_1_relu")(inputs).numpy()[..., 40] == 0.25).all()
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 
 
 def test_census_thresholds():
@@ -73,10 +89,10 @@ def test_repeatability_survives_shifts_and_falls_to_its_floor_for_different_chan
 @pytest.fixture(scope="module")
 def path(model, natural):
     """Raw path correlations of one ReLU between top natural inputs, 4 each of 24 channels; their channel and photo."""
-    spearman, strongest, survey, *_ = functions_of("05", "spearman", "strongest", "survey", "likeness")
+    spearman, survey, *_ = functions_of("05", "spearman", "survey", "likeness")
     relu, target = "conv3_block4_2_relu", "conv3_block4_out"
     seen = survey(model, [relu, target], natural.images)
-    tops = [strongest(seen[target][0][:, c], natural.sources, 4) for c in range(10, 512, 21)][:24]
+    tops = [helpers.strongest(seen[target][0][:, c], natural.sources, 4) for c in range(10, 512, 21)][:24]
     means = seen[relu][0][np.ravel(tops)]
     return spearman(means, means), np.repeat(range(24), 4), np.array(natural.sources)[np.ravel(tops)]
 
@@ -112,7 +128,7 @@ def test_pairs_never_come_from_one_photo():
 
 def test_ablating_a_channel_equals_zeroing_its_outgoing_weights(model, natural):
     (drops,) = functions_of("05", "drops")
-    unread, *_ = functions_of("05", "unread", "readers")
+    prune, untouched, _ = functions_of("05", "prune", "untouched", "readers")
     before, inside, channels = "conv5_block1_out", "conv5_block2_2_relu", [3, 484]
     tail = keras.Model([model.get_layer(name).output for name in (before, inside)], model.output)
     images = helpers.preprocess(natural.images[:3])
@@ -120,7 +136,8 @@ def test_ablating_a_channel_equals_zeroing_its_outgoing_weights(model, natural):
     found = drops(tail, *(stored[name].numpy() for name in (before, inside)), channels, [0, 0], 7)
     intact = model(images).numpy()[:, 7].mean()
     for channel, drop in zip(channels, found, strict=True):
-        with unread(model, {inside: [channel]}):
+        with untouched(model):
+            prune(model, {inside: [channel]})
             assert drop == pytest.approx(intact - model(images).numpy()[:, 7].mean(), abs=1e-4)
     assert model(images).numpy()[:, 7].mean() == pytest.approx(intact) and np.abs(found).max() > 1e-3
 

@@ -231,11 +231,13 @@ def test_reestimated_statistics_are_the_measured_ones_and_change_nothing(student
 
 
 def test_evaluate_by_hand():
-    teacher = np.log([[0.5, 0.25, 0.25], [0.8, 0.1, 0.1]]) + 7  # logits are free up to a constant
-    student = np.log([[0.25, 0.5, 0.25], [0.8, 0.1, 0.1]])
+    teacher = np.log([[0.45, 0.3, 0.25], [0.8, 0.1, 0.1]]) + 7  # logits are free up to a constant
+    student = np.log([[0.3, 0.45, 0.25], [0.8, 0.1, 0.1]])
     found = build_weights.evaluate(teacher, student)
-    assert found.agreement == 0.5 and found.kl == pytest.approx((0.5 * np.log(2) - 0.25 * np.log(2)) / 2)
-    assert build_weights.evaluate(teacher, teacher) == (1.0, pytest.approx(0, abs=1e-12))
+    assert found.agreement == 0.5 and found.kl == pytest.approx(0.15 * np.log(1.5) / 2)
+    assert found.sure == 1 and found.count == 1  # of the first the teacher is not sure
+    assert build_weights.evaluate(teacher, teacher)[:2] == (1.0, pytest.approx(0, abs=1e-12))
+    assert np.isnan(build_weights.evaluate(teacher[:1], student[:1]).sure)
 
 
 # ---------------------------------------------------------------------------------------------------- the file

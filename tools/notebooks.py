@@ -19,7 +19,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
@@ -66,6 +66,8 @@ def execute(path: Path, change: Callable | None = None) -> nbformat.NotebookNode
         client.execute()
     except CellExecutionError as error:
         raise NotebookError(f"{path.name} failed:\n{error}") from None
+    except DeadKernelError:
+        raise NotebookError(f"{path.name} failed: its kernel died, most often for want of memory (2.5 GB)") from None
     print(f"\r{path.name}  {total} cells, {time.perf_counter() - started:.0f} s", flush=True)
     notebook.metadata = nbformat.from_dict(METADATA)
     return notebook

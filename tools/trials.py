@@ -15,6 +15,8 @@ import re
 import sys
 from pathlib import Path
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
 import nbformat
 import numpy as np
 from PIL import Image
@@ -32,7 +34,9 @@ import keras
 import tensorflow as tf
 
 @tf.custom_gradient
-def tf32(x):  # 10 bits of mantissa, as the tensor cores of a GPU keep of what they multiply
+def tf32(x):  # 10 bits of mantissa, as the tensor cores of a GPU keep of what they multiply, unless told not to
+    if not tf.config.experimental.tensor_float_32_execution_enabled():
+        return tf.identity(x), lambda gradient: gradient
     bits = tf.bitcast(x, tf.int32)
     return tf.bitcast(tf.bitwise.bitwise_and(bits + 0x1000, ~0x1FFF), tf.float32), lambda gradient: gradient
 
