@@ -37,7 +37,7 @@ execute: .venv/ready
 	@$(BIN)/python tools/notebooks.py execute --only "$(NB)"
 
 test: .venv/ready
-	@CHECKS=strict $(BIN)/python -m pytest tests --ignore=tests/places $(wildcard notebooks/$(NB)*.ipynb)
+	@CHECKS=strict $(BIN)/python -m pytest tests --ignore=tests/places $(or $(wildcard notebooks/$(NB)*.ipynb),$(error no notebook starts with $(NB): say NB=03))
 
 .venv-colab/ready: requirements.txt constraints.txt tools/environments.py
 	@$(PYTHON) tools/environments.py colab

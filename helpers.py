@@ -14,12 +14,12 @@ import hashlib
 import io
 import json
 import os
-import queue
 import socket
 import threading
 import urllib.request
 import warnings
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,7 +68,7 @@ def load_model(weights: str | os.PathLike | None = None) -> keras.Model:
         except Exception as error:  # h5py and Keras raise half a dozen kinds, none of which names the file
             raise ValueError(
                 f"{path.name} does not hold weights of ResNet50V2 with its 1,000-class top, or is damaged: "
-                f"{str(error).splitlines()[0][:200]} Pass the path of such a file, or weights='transplant'."
+                f"{str(error).splitlines()[0][:200]} Pass such a file, its name ending in .weights.h5, or 'transplant'."
             ) from error
     model.trainable = False
     return model
@@ -105,29 +105,23 @@ def _official_weights() -> list[np.ndarray]:
     except ValueError as error:
         raise ValueError(f"the official weights arrived damaged and were refused ({error}). {ways_out}") from error
     except Exception as error:  # Keras wraps what urllib raises in a bare Exception
-        raise ConnectionError(f"the official weights cannot be downloaded ({error}). {ways_out}") from error
+        raise ConnectionError(f"the official weights cannot be downloaded ({error!r}). {ways_out}") from error
     finally:
         socket.setdefaulttimeout(timeout)
 
 
 def _ask(address: str, seconds: float = 6) -> None:
     """Raise OSError unless an address answers in time; in a thread, since no time-out ends the look-up of a name."""
-    answer: queue.Queue[Exception | None] = queue.Queue()
+    answer: Future = Future()
 
     def request() -> None:
         try:
-            urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=seconds).close()
-            answer.put(None)
+            answer.set_result(urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=seconds))
         except Exception as error:
-            answer.put(error)
+            answer.set_exception(error)
 
     threading.Thread(target=request, daemon=True).start()
-    try:
-        error = answer.get(timeout=seconds + 1)
-    except queue.Empty:
-        error = TimeoutError(f"no answer within {seconds + 1} seconds")
-    if error is not None:
-        raise error
+    answer.result(timeout=seconds + 1).close()
 
 
 @functools.cache
@@ -265,19 +259,25 @@ def natural_inputs(
     if size < 32:
         raise ValueError(f"size={size}: the network needs at least 32 px a side")
     random = np.random.default_rng(seed)
-    crops: list[tuple[Image.Image, str]] = []
+    crops: list[tuple[np.ndarray, str]] = []
     for folder, wanted, ground in ((images, 600, 1.0), (probe, 400, 0.02)):
         if folder is None:
             continue
-        photos = [(_to_rgb(ImageOps.exif_transpose(_open_image(p)), p.name), p.stem) for p in list_images(folder)]
-        found: list[tuple[Image.Image, str]] = []
+        paths, photos, found = list_images(folder), [], []
+        paths = paths[:: -(-len(paths) // wanted)]  # of a larger folder every second photo, or third, …
+        stems = [path.stem for path in paths]
+        for path in paths:
+            photo = Image.fromarray(np.round(255 * load_image(path, None)).astype(np.uint8))
+            name = path.stem if stems.count(path.stem) == 1 else path.with_suffix("").as_posix()
+            photos.append((photo.reduce(max(1, min(photo.size) // 512)), name))  # a camera's would fill the memory
         for _ in range(-(-wanted // len(photos)) + 20):  # rounds over the photos; in a thin object no crop may fit
             if len(found) >= wanted:
                 break
             found += [(crop, name) for photo, name in photos if (crop := _random_crop(photo, size, ground, random))]
-        crops += found[:wanted]
-    stack = np.stack([np.asarray(crop.resize((size, size), Image.Resampling.LANCZOS)) for crop, _ in crops])
-    return NaturalInputs(stack, [name for _, name in crops])
+        crops += [(np.asarray(crop.resize((size, size), Image.Resampling.LANCZOS)), n) for crop, n in found[:wanted]]
+    if not crops:
+        raise ValueError("no crop could be cut: pass at least one folder of photos, as `images` or as `probe`")
+    return NaturalInputs(np.stack([crop for crop, _ in crops]), [name for _, name in crops])
 
 
 def _random_crop(photo: Image.Image, size: int, ground: float, random: np.random.Generator) -> Image.Image | None:
@@ -309,7 +309,7 @@ def check_layer(model: keras.Model, layer: str) -> keras.layers.Layer:
 def check_channel(model: keras.Model, layer: str, channel: int) -> int:
     """Return a channel index as int; ValueError that names the range if the layer has no such channel."""
     count = check_layer(model, layer).output.shape[-1]
-    if isinstance(channel, bool) or int(channel) != channel or not 0 <= channel < count:
+    if isinstance(channel, bool | np.bool_) or channel not in range(count):
         raise ValueError(f"{layer} has channels 0 to {count - 1}, not {channel}")
     return int(channel)
 
@@ -455,8 +455,8 @@ def maximize(
     out, with a note. Raises ValueError for arguments out of range, FloatingPointError for an objective that is NaN.
     """
     targets = [check_channel(model, layer, channel) for channel in np.atleast_1d(channels)]
-    _check_ascent(model, layer, len(targets), size, steps, parameterization, objective, sign, diversity, seed)
-    moves = transforms or Transforms(0, 0, 0)
+    moves = Transforms(*(transforms or (0, 0, 0)))
+    _check_ascent(model, layer, len(targets), size, steps, parameterization, objective, sign, diversity, seed, moves)
     ascend = _ascent(model, layer, size, parameterization, decorrelate, objective, diversity > 0)
     one_hot = np.eye(check_layer(model, layer).output.shape[-1], dtype=np.float32)[targets]
     keys = [(seed, channel, targets[:i].count(channel)) for i, channel in enumerate(targets)]
@@ -482,18 +482,21 @@ def maximize(
     return Optimized(np.concatenate(images), np.concatenate(history))
 
 
-def _check_ascent(model, layer, count, size, steps, parameterization, objective, sign, diversity, seed) -> None:
+def _check_ascent(model, layer, count, size, steps, parameterization, objective, sign, diversity, seed, moves) -> None:
     """Raise ValueError for the first argument of `maximize` that is out of range."""
     flat = len(check_layer(model, layer).output.shape) == 2
+    if not all(isinstance(value, int | np.integer) for value in (size, steps, seed)):
+        raise ValueError(f"size={size!r}, steps={steps!r}, seed={seed!r}: pass whole numbers")
     for wrong, words in (
         (count < 1, "channels is empty: pass at least one"),
         (not 32 <= size <= 1024 or size % 2, f"size={size}: pass an even side from 32 to 1024 px"),
         (steps < 1, f"steps={steps}: pass at least 1"),
-        (parameterization not in RATES, f"parameterization={parameterization!r}: pass one of {', '.join(RATES)}"),
+        (parameterization not in list(RATES), f"parameterization={parameterization!r}: pass one of {', '.join(RATES)}"),
         (objective not in ("channel", "neuron"), f"objective={objective!r}: pass 'channel' or 'neuron'"),
         (sign not in (1, -1), f"sign={sign}: pass 1 to maximize or -1 to minimize"),
-        (diversity < 0, f"diversity={diversity}: pass 0 or more"),
+        (not diversity >= 0, f"diversity={diversity}: pass 0 or more"),
         (seed < 0, f"seed={seed}: pass 0 or more"),
+        (min(moves) < 0 or moves.scale >= 1, f"{moves}: pass numbers from 0 up, the scale below 1"),
         (diversity > 0 and flat, f"diversity compares textures, and {layer} has no positions: pass 0"),
         (diversity > 0 and count > CHUNK, f"diversity compares images of one chunk: pass at most {CHUNK} channels"),
     ):
@@ -577,8 +580,10 @@ def invert(model: keras.Model, layer: str, photo: np.ndarray, steps: int = 128, 
 
     Gradient descent on ‖f(x) − f(photo)‖² / ‖f(photo)‖², which is the history (after Mahendran & Vedaldi 2014).
     """
+    if np.ndim(photo) != 3 or len(photo) != np.shape(photo)[1]:
+        raise ValueError(f"a photo of shape {np.shape(photo)}: pass one square photo, as load_image(path, size) gives")
     size, target = len(photo), feature_model(model, layer)(preprocess(photo))
-    _check_ascent(model, layer, 1, size, steps, "fourier", "channel", 1, 0, seed)
+    _check_ascent(model, layer, 1, size, steps, "fourier", "channel", 1, 0, seed, Transforms())
     features_of, values = feature_model(model, layer), tf.Variable(_start(size, "fourier", [seed])[None])
 
     @tf.function
@@ -596,6 +601,8 @@ def channel_responses(
     model: keras.Model, layers: Sequence[str], images: np.ndarray, objective: str = "channel"
 ) -> dict:
     """Return {layer: array (n, channels)}: what `maximize` would climb, measured on images, in one pass."""
+    if objective not in ("channel", "neuron"):
+        raise ValueError(f"objective={objective!r}: pass 'channel' or 'neuron'")
     pooled = _pooled(model, tuple(layers), objective)
     parts = [pooled(preprocess(images[i : i + CHUNK])) for i in range(0, len(images), CHUNK)]
     return {layer: np.concatenate([part[layer] for part in parts]) for layer in layers}
@@ -626,19 +633,30 @@ class Drive(NamedTuple):
 
 
 def drive(
-    model: keras.Model, layer: str, channels: Sequence[int], images: np.ndarray, natural: np.ndarray, **which
+    model: keras.Model,
+    layer: str,
+    channels: Sequence[int],
+    images: np.ndarray,
+    natural: np.ndarray,
+    objective: str = "channel",
+    sign: int = 1,
 ) -> Drive:
-    """Measure images, (n, size, size, 3) in [0, 1], against natural inputs: 0 is their median, 1 the strongest of them.
+    """Measure n images, one for each of n channels, against natural inputs: 0 is their median, 1 the strongest of them.
 
-    Both are measured on the 8-bit image. Robust drive is the smallest of three damaged copies: blurred (sigma 1 px),
-    JPEG at quality 50, shifted by (5, 3) px over mid-grey. `natural` is `channel_responses` at the same side, shape
-    (n, channels); `objective` and `sign` as in `maximize`.
+    Both are measured on the 8-bit image, (n, size, size, 3), uint8 or in [0, 1]. Robust drive is the smallest of three
+    damaged copies: blurred (sigma 1 px), JPEG at quality 50, shifted by (5, 3) px over mid-grey. `natural` is
+    `channel_responses` at the same side, (n, channels of the layer); `objective` and `sign` as in `maximize`.
     """
-    objective, sign = which.get("objective", "channel"), which.get("sign", 1)
-    shown = np.round(np.clip(images, 0, 1) * 255).astype(np.uint8)
+    channels, width = [check_channel(model, layer, c) for c in channels], model.get_layer(layer).output.shape[-1]
+    shown = np.round(255 * deprocess(preprocess(images))).astype(np.uint8)
+    if len(shown) != len(channels) or np.shape(natural)[1:] != (width,) or sign not in (1, -1):
+        raise ValueError(
+            f"{len(shown)} images for {len(channels)} channels, natural responses of shape {np.shape(natural)}, "
+            f"sign {sign}: pass one image a channel, responses of shape (n, {width}), sign 1 or -1"
+        )
     copies = np.concatenate([shown, *damaged(shown).values()])
     found = channel_responses(model, [layer], copies, objective)[layer].reshape(4, len(shown), -1)
-    values = sign * found[:, np.arange(len(shown)), list(channels)]
+    values = sign * found[:, np.arange(len(shown)), channels]
     middle, most = sign * np.median(natural[:, channels], axis=0), (sign * natural[:, channels]).max(axis=0)
     span = np.where(most > middle, most - middle, np.nan)
     relative = (values - middle) / span
@@ -701,7 +719,7 @@ def _grid(pictures: Sequence[np.ndarray], titles: Sequence[str], columns: int, t
     """Lay pictures out in rows; return the figure and the last artist drawn, whose scale is that of all."""
     if len(pictures) == 0:
         raise ValueError("no pictures to show: pass at least one")
-    columns = min(columns, len(pictures))
+    columns, titles = max(1, min(columns, len(pictures))), [str(title) for title in titles]
     rows = -(-len(pictures) // columns)
     height = np.shape(pictures[0])[0] / np.shape(pictures[0])[1]
     lines = max((text.count("\n") + 1 for text in titles), default=0)
@@ -724,6 +742,9 @@ def top_patches(model: keras.Model, layer: str, channel: int, natural: NaturalIn
     image at its border; where the receptive field is larger than the image, the whole image with that spot framed.
     """
     field, size, patches = receptive_field(model, layer), natural.images.shape[1], []
+    channel = check_channel(model, layer, channel)
+    if np.shape(values) != (len(natural.images),):
+        raise ValueError(f"values of shape {np.shape(values)}: pass one for each of {len(natural.images)} inputs")
     indices = strongest(values, natural.sources, count)
     maps = feature_model(model, layer)(preprocess(natural.images[indices])).numpy()[..., channel]
     for image, cells in zip(natural.images[indices], maps, strict=True):
@@ -740,7 +761,7 @@ def top_patches(model: keras.Model, layer: str, channel: int, natural: NaturalIn
 
 def portrait(model: keras.Model, layer: str, channel: int, natural: NaturalInputs | None = None) -> Figure:
     """Return all that is known of one filter of a layer with positions, as one figure (`natural`: of even side)."""
-    natural = natural or natural_inputs()
+    natural = natural_inputs() if natural is None else natural
     responses = channel_responses(model, [layer], natural.images)[layer]
     values = responses[:, check_channel(model, layer, channel)]
     best, patches = top_patches(model, layer, channel, natural, values)

@@ -153,6 +153,13 @@ def test_one_clean_line_of_progress(tiny, capsys):
         ({"diversity": -1.0}, "diversity=-1"),
         ({"layer": "predictions", "diversity": 1.0}, "has no positions"),
         ({"channels": [0] * 17, "diversity": 1.0}, "at most 16"),
+        ({"channels": np.array([False, True])}, "channels 0 to 5, not False"),
+        ({"channels": ["3"]}, "channels 0 to 5, not 3"),
+        ({"size": 32.0}, "size=32.0.*whole numbers"),
+        ({"steps": "2"}, "whole numbers"),
+        ({"diversity": np.nan}, "diversity=nan"),
+        ({"transforms": helpers.Transforms(-1, 0, 0)}, "from 0 up"),
+        ({"transforms": (12, 8.0, 1.0)}, "the scale below 1"),
     ],
 )
 def test_arguments_out_of_range(tiny, arguments, words):
@@ -168,11 +175,35 @@ def test_drive_is_that_of_the_8_bit_image(tiny):
     values = np.diag(helpers.channel_responses(tiny, ["linear"], rounded)["linear"][:, :3])
     middle, most = np.median(natural[:, :3], axis=0), natural[:, :3].max(axis=0)
     np.testing.assert_allclose(found.drive, (values - middle) / (most - middle), rtol=1e-5)
-    np.testing.assert_allclose(helpers.drive(tiny, "linear", [0, 1, 2], rounded / 255, natural).drive, found.drive)
+    for same in (rounded / 255, rounded):
+        np.testing.assert_allclose(helpers.drive(tiny, "linear", [0, 1, 2], same, natural).drive, found.drive)
     assert (found.robust < np.inf).all() and len(found.captions()) == 3
     least = natural[:, :3].min(axis=0)
     down = helpers.drive(tiny, "linear", [0, 1, 2], images, natural, sign=-1).drive
     np.testing.assert_allclose(down, (values - middle) / (least - middle), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"channels": [0]}, "2 images for 1 channels"),
+        ({"channels": [0, -1]}, "channels 0 to 5, not -1"),
+        ({"natural": np.zeros((9, 5))}, r"shape \(9, 5\).*responses of shape \(n, 6\)"),
+        ({"sign": 2}, "sign 1 or -1"),
+        ({"objective": "neurn"}, "'channel' or 'neuron'"),
+        ({"images": np.full((2, 32, 32, 3), np.nan)}, "NaN"),
+    ],
+)
+def test_drive_refuses_what_does_not_belong_together(tiny, change, words):
+    images, natural = np.zeros((2, 32, 32, 3)), np.random.default_rng(0).normal(size=(9, 6))
+    with pytest.raises(ValueError, match=words):
+        helpers.drive(tiny, "linear", **{"channels": [0, 1], "images": images, "natural": natural} | change)
+
+
+@pytest.mark.parametrize("shape", [(1, 32, 32, 3), (32, 40, 3), (33, 33, 3)])
+def test_invert_takes_one_square_photo_of_even_side(tiny, shape):
+    with pytest.raises(ValueError, match=r"one square photo|even side"):
+        helpers.invert(tiny, "linear", np.zeros(shape), steps=1)
 
 
 def test_no_drive_where_the_natural_inputs_do_not_differ(tiny):

@@ -165,3 +165,7 @@ def test_top_patches_and_portrait(model, natural):
     assert len(figure.axes) == 4 and figure.get_figwidth() <= 10
     with pytest.raises(ValueError, match="channels 0 to 255"):
         helpers.portrait(model, "conv2_block2_out", 256, natural)
+    with pytest.raises(ValueError, match="channels 0 to 255"):
+        helpers.top_patches(model, "conv2_block2_out", 256, natural, values)
+    with pytest.raises(ValueError, match="one for each of 125 inputs"):
+        helpers.top_patches(model, "conv2_block2_out", 5, natural, values[:9])

@@ -443,6 +443,27 @@ def test_natural_inputs_of_another_folder(tmp_path):
     assert crops.images.shape == (600, 48, 48, 3) and set(crops.sources) == {"cat"}
 
 
+def test_natural_inputs_of_folders_as_people_have_them(tmp_path, monkeypatch):
+    for name, size in (("cats/1.jpg", (64, 64)), ("dogs/1.jpg", (64, 64)), ("dogs/2.jpg", (2400, 1600))):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)).save(tmp_path / name)
+    crops = helpers.natural_inputs(48, images=tmp_path, probe=None)
+    assert set(crops.sources) == {str(tmp_path / "cats/1"), str(tmp_path / "dogs/1"), "2"}  # equal names are told apart
+    read = []
+    monkeypatch.setattr(helpers, "list_images", lambda folder: [tmp_path / "cats" / "1.jpg"] * 1300)
+    monkeypatch.setattr(helpers, "load_image", lambda path, size: read.append(path) or np.zeros((64, 64, 3)))
+    helpers.natural_inputs(48, images=tmp_path, probe=None)
+    assert len(read) == 434  # every third of 1,300, not the first 600
+
+
+def test_natural_inputs_need_photos(tmp_path):
+    with pytest.raises(ValueError, match="no crop could be cut"):
+        helpers.natural_inputs(48, images=None, probe=None)
+    Image.new("RGB", (10, 8)).save(tmp_path / "tiny.png")
+    with pytest.raises(ValueError, match=r"tiny.png is 10×8 px"):
+        helpers.natural_inputs(48, images=tmp_path, probe=None)
+
+
 # --------------------------------------------------------------------------------------------- checks and figures
 
 

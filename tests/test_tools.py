@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 import re
 import sys
 
@@ -13,6 +14,8 @@ import pytest
 import trials
 from conftest import ROOT
 from PIL import Image
+
+import notebooks
 
 
 @pytest.fixture(params=sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
@@ -83,3 +86,36 @@ def test_interpreters_are_found_or_said_to_be_missing(tmp_path):
     if found is None:
         pytest.skip(f"this Python {version} is neither on the PATH nor pyenv's")
     assert re.search(r"python", found)
+
+
+def test_every_link_of_the_site_leads_somewhere(tmp_path, monkeypatch):
+    monkeypatch.setattr(notebooks, "execute", lambda path: nbformat.read(path, as_version=4))
+    notebooks.build(notebooks.chosen("03"), tmp_path)  # the other pages show what is stored
+    pages = sorted((tmp_path / "site").glob("*.html"))
+    assert len(pages) == 6
+    for page in pages:
+        for link in re.findall(r'href="([^"#:]+)"', page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name}: {link} leads nowhere"
+
+
+def test_weights_are_found_from_where_the_command_was_given(tmp_path, monkeypatch):
+    (tmp_path / "my.weights.h5").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(notebooks, "build", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", ["notebooks.py", "run"])
+    for given, seen in (("my.weights.h5", str(tmp_path / "my.weights.h5")), ("imagenet", "imagenet")):
+        monkeypatch.setenv("RESNET50V2_WEIGHTS", given)
+        monkeypatch.delenv("CHECKS", raising=False)
+        notebooks.main()
+        assert os.environ["RESNET50V2_WEIGHTS"] == seen and "CHECKS" not in os.environ
+
+
+def test_a_failure_is_told_in_words_and_the_rest_goes_on(monkeypatch, capsys):
+    def fail(path, change=None):
+        raise notebooks.NotebookError(f"{path.name} failed")
+
+    monkeypatch.setattr(trials, "execute", fail)
+    assert trials.repeat(notebooks.chosen("")) == [f"{path.name} failed" for path in notebooks.chosen("")]
+    fewer = executed()
+    fewer.cells[1].outputs = []
+    assert "the number or the sizes of the figures differ" in trials.differences(executed(), fewer)

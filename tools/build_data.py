@@ -340,11 +340,9 @@ def write_readme(rows: list[Row], path: Path) -> None:
 
 
 def build(cache_dir: Path, data_dir: Path) -> None:
-    """Write everything into data_dir; its README.md must be there."""
+    """Write everything into data_dir; its README.md must be there. Old photos go only when all new ones are made."""
     rows = read_table()
-    for folder in ("images", "probe"):
-        shutil.rmtree(data_dir / folder, ignore_errors=True)
-    with tempfile.TemporaryDirectory() as work_dir:
+    with tempfile.TemporaryDirectory() as work_dir, tempfile.TemporaryDirectory(dir=data_dir) as fresh:
         sources = Sources(cache_dir, Path(work_dir))
         for n, row in enumerate(rows, 1):
             try:
@@ -353,11 +351,14 @@ def build(cache_dir: Path, data_dir: Path) -> None:
                     data = make(source, row.crop)
             except (BuildError, OSError) as error:
                 raise BuildError(f"{row.file}: {error}") from error
-            target = data_dir / row.file
+            target = Path(fresh) / row.file
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
             if n % 50 == 0 or n == len(rows):
                 print(f"{n} of {len(rows)} photos", flush=True)
+        for folder in ("images", "probe"):
+            shutil.rmtree(data_dir / folder, ignore_errors=True)
+            shutil.move(Path(fresh) / folder, data_dir / folder)
     write_labels(rows, data_dir / "probe" / "labels.csv")
     write_sums(data_dir)
     write_readme(rows, data_dir / "README.md")

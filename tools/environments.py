@@ -48,7 +48,9 @@ def build(folder: Path, version: str, packages: list[str]) -> tuple[Path | None,
     """Build an environment; return its interpreter, or None and why it cannot be built here."""
     if not (python := interpreter(version)):
         return None, f"no Python {version} on this machine"
-    subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
+    made = subprocess.run([python, "-m", "venv", "--clear", str(folder)], capture_output=True, text=True)
+    if made.returncode:
+        return None, f"{python} -m venv failed: {(made.stdout + made.stderr).strip().splitlines()[:1]}"
     executable = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     words = [executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
     found = subprocess.run(words, capture_output=True, text=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
@@ -66,6 +66,8 @@ def execute(path: Path, change: Callable | None = None) -> nbformat.NotebookNode
         client.execute()
     except CellExecutionError as error:
         raise NotebookError(f"{path.name} failed:\n{error}") from None
+    except CellTimeoutError:
+        raise NotebookError(f"{path.name} failed: a cell took longer than twenty minutes") from None
     except DeadKernelError:
         raise NotebookError(f"{path.name} failed: its kernel died, most often for want of memory (2.5 GB)") from None
     print(f"\r{path.name}  {total} cells, {time.perf_counter() - started:.0f} s", flush=True)
@@ -101,12 +103,13 @@ def build(paths: list[Path], build_folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     for path in paths:
         nbformat.write(execute(path), executed / path.name)
-    for picture in (ROOT / "data").glob("*.svg"):  # the badge
-        (build_folder / "data").mkdir(exist_ok=True)
-        shutil.copy(picture, build_folder / "data")
+    (build_folder / "data").mkdir(exist_ok=True)
+    for name in ("colab-badge.svg", "README.md"):  # what the pages show and point to
+        shutil.copy(ROOT / "data" / name, build_folder / "data")
     rows = []
-    for path in sorted(executed.glob("*.ipynb")):
-        notebook = nbformat.read(path, as_version=4)
+    for path in sorted(NOTEBOOKS.glob("*.ipynb")):  # the stored one where it was not executed here
+        done = executed / path.name
+        notebook = nbformat.read(done if done.exists() else path, as_version=4)
         (site / f"{path.stem}.html").write_text(to_html(notebook, path.stem), encoding="utf-8")
         title = re.search(r"(?m)^# (.+)$", notebook.cells[0].source)
         rows.append(f'<li><a href="{path.stem}.html">{html.escape(title.group(1) if title else path.stem)}</a></li>')
@@ -157,7 +160,10 @@ def main() -> None:
     parser.add_argument("command", choices=["run", "execute"])
     parser.add_argument("--only", default="", metavar="NN", help="only the notebooks whose names start so, e.g. 03")
     arguments = parser.parse_args()
-    if os.environ.get("RESNET50V2_WEIGHTS", "transplant") == "transplant":  # the text is about these weights only
+    weights = os.environ.get("RESNET50V2_WEIGHTS") or "transplant"
+    if Path(weights).expanduser().is_file():  # the notebooks run in a folder of their own
+        os.environ["RESNET50V2_WEIGHTS"] = str(Path(weights).expanduser().resolve())
+    if weights == "transplant":  # the text is about these weights only
         os.environ.setdefault("CHECKS", "strict")
     try:
         if arguments.command == "run":
