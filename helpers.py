@@ -288,8 +288,7 @@ def _random_crop(photo: Image.Image, size: int, ground: float, random: np.random
         side = round(np.exp(random.uniform(np.log(smallest), np.log(shorter))))
         left, top = (int(random.integers(0, length - side + 1)) for length in photo.size)
         crop = photo.crop((left, top, left + side, top + side))
-        flat = np.abs(np.asarray(crop, np.int16) - MID_GREY).max(axis=-1) <= 6
-        if flat.mean() <= ground:
+        if ground >= 1 or (np.abs(np.asarray(crop, np.int16) - MID_GREY).max(axis=-1) <= 6).mean() <= ground:
             return crop
     return None
 
