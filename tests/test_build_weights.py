@@ -423,6 +423,7 @@ def test_from_package_to_file(teacher, photos, tmp_path, capsys):
         ({"--batch": "0"}, "--batch from 1"),
         ({"--size": "16"}, "--size from 32"),
         ({"--rate": "nan"}, "a positive --rate"),
+        ({"--seed": "-1"}, "--seed from 0"),
     ],
 )
 def test_bad_input_gives_one_line(photos, tmp_path, monkeypatch, capsys, changed, message):

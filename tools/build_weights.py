@@ -433,7 +433,7 @@ def build(arguments: argparse.Namespace) -> None:
     out = arguments.out.expanduser()
     check_output(out, arguments.force)
     if min(arguments.steps, arguments.seed) < 0 or arguments.batch < 1 or arguments.size < 32 or not arguments.rate > 0:
-        raise WeightsError("--steps from 0, --seed from 0, --batch from 1, --size from 32, --rate above 0 are wanted")
+        raise WeightsError("--steps from 0, --seed from 0, --batch from 1, --size from 32, a positive --rate: wanted")
     training, held_out = split(arguments.photos, arguments.held_out)
     print(f"{len(training)} photos to train on, {len(held_out)} held out", flush=True)
     random = np.random.default_rng(arguments.seed)
