@@ -807,6 +807,57 @@ def damaged(images: np.ndarray) -> dict[str, np.ndarray]:
     return {name: np.stack(pictures) for name, pictures in copies.items()}
 
 
+# ------------------------------------------------------------------------------------------------------------- atlas
+
+ATLAS = ROOT / "data" / "atlas"
+
+
+def atlas_picture(layer: str, channel: int, model: keras.Model | None = None) -> np.ndarray:
+    """Return a channel's picture, uint8 (tile, tile, 3), at once from data/atlas/, which `make atlas` makes.
+
+    If the weights of `model`, or without one those that `load_model` would load, are not the atlas', it says so and
+    computes the picture. FileNotFoundError or ValueError, saying what to do, for what the atlas lacks.
+    """
+    about, sheet = _atlas(ATLAS / layer, sum(path.stat().st_mtime_ns for path in ATLAS.glob(f"{layer}.*")))
+    if channel not in range(len(about["channels"])):
+        raise ValueError(f"the atlas of {layer} has channels 0 to {len(about['channels']) - 1}, not {channel}")
+    if model is None and (weights_in_use(), about["weights"]) != ("transplant", TRANSPLANT_SHA256):
+        model = load_model()
+    side, recipe, (row, column) = about["tile"], about["recipe"], divmod(channel, about["columns"])
+    if model is None or fingerprint(model) == about["fingerprint"]:
+        return sheet[row * side : (row + 1) * side, column * side : (column + 1) * side].copy()
+    print(f"The atlas was made with other weights: {layer}, channel {channel}, is computed.")
+    made = maximize(model, layer, channel, recipe["size"], recipe["steps"], seed=about["seed"]).images[0]
+    return np.asarray(Image.fromarray(np.uint8(255 * made + 0.5)).resize((side, side), Image.Resampling.LANCZOS))
+
+
+def fingerprint(model: keras.Model) -> str:
+    """Return the SHA-256 of all arrays of a model."""
+    return hashlib.sha256(b"".join(array.tobytes() for array in model.get_weights())).hexdigest()
+
+
+@functools.lru_cache(maxsize=4)
+def _atlas(stem: Path, changed: int) -> tuple[dict, np.ndarray]:
+    """Return what the atlas says of a layer and the sheet of its pictures; refused unless the two fit together."""
+    page, sheet = (stem.with_name(stem.name + kind) for kind in (".json", ".jpg"))
+    there, again = sorted(path.stem for path in stem.parent.glob("*.json")), f"make atlas LAYERS={stem.name}"
+    if stem.name not in there:
+        raise FileNotFoundError(f"no atlas of {stem.name}, only of {', '.join(there) or 'nothing'}: `{again}` makes it")
+    again = f"restore data/atlas with `git checkout -- data/atlas`, or delete {page.name} and `{again}`"
+    if not sheet.is_file():
+        raise FileNotFoundError(f"{sheet.name} is missing: {again}")
+    data = sheet.read_bytes()
+    try:
+        about, size = json.loads(page.read_text(encoding="utf-8")), Image.open(io.BytesIO(data)).size
+        wanted = about["columns"] * about["tile"], -(-len(about["channels"]) // about["columns"]) * about["tile"]
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise ValueError(f"{page.name} or {sheet.name} is cut short or no part of an atlas: {again}") from error
+    if size != wanted or hashlib.sha256(data).hexdigest() != about["sheet"]:
+        words = "cut short or altered" if size == wanted else f"{size[0]}×{size[1]} px, not {wanted[0]}×{wanted[1]}"
+        raise ValueError(f"{sheet.name} is {words}: {again}")
+    return about, np.asarray(Image.open(io.BytesIO(data)))
+
+
 # ---------------------------------------------------------------------------------------------------------- plotting
 
 
