@@ -13,7 +13,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PLACE = ROOT / "tools" / "repository.txt"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "notebooks").glob("*.ipynb"))]
-ADDRESS = re.compile(r"(?:(?<=research\.google\.com/github/)|(?<=clone --quiet --depth 1 https://github\.com/))[\w.-]+/[\w.-]+")
+ADDRESS = re.compile(
+    r"(?:(?<=research\.google\.com/github/)|(?<=clone --quiet --depth 1 https://github\.com/))[\w.-]+/[\w.-]+"
+)
 
 
 def addresses(text: str) -> list[str]:

@@ -39,7 +39,10 @@ def colab(tmp_path):
     (package / "__init__.py").touch()
     (startup / "colab.py").write_text("import google.colab\n")
     given = {"PYTHONPATH": str(tmp_path), "IPYTHONDIR": str(tmp_path), "GIT_CONFIG_COUNT": "1"}
-    given |= {"GIT_CONFIG_KEY_0": f"url.{ROOT.as_uri()}.insteadOf", "GIT_CONFIG_VALUE_0": f"https://github.com/{ADDRESS}"}
+    given |= {
+        "GIT_CONFIG_KEY_0": f"url.{ROOT.as_uri()}.insteadOf",
+        "GIT_CONFIG_VALUE_0": f"https://github.com/{ADDRESS}",
+    }
     ours = {name: value for name, value in os.environ.items() if name not in ("RESNET50V2_WEIGHTS", "CHECKS")}
 
     def run(notebook):
