@@ -557,7 +557,7 @@ def maximize(
     goal_of = _goal(feature_model(model, layer), one_hot, objective, float(sign), float(diversity))
     ascent = _Ascent(goal_of, chunk, size, parameterization, decorrelate, rate)
     results = []
-    with _progress(len(targets) * steps, layer) as bar:
+    with _progress(parts * chunk * steps, layer) as bar:
         for begin in range(0, len(targets), chunk):
             rows = [min(begin + i, len(targets) - 1) for i in range(chunk)]  # the last chunk is filled up
             one_hot.assign(np.eye(one_hot.shape[1], dtype=np.float32)[[targets[i] for i in rows]])
@@ -638,22 +638,24 @@ class _Ascent:
         self.moved = tf.Variable(tf.zeros(count, tf.bool))
         self.optimizer = keras.optimizers.Adam(rate)
         self.optimizer.build([self.values])
-        self.climb = tf.function(self._climb, input_signature=2 * [tf.TensorSpec([None, None, size])])
+        moves = tf.TensorSpec([None, None, size])  # (concrete: TensorFlow warns of functions that are traced anew)
+        self.climb = tf.function(self._climb, [moves, moves], autograph=False).get_concrete_function()
 
     def _climb(self, rows, columns):
         """Take one step for each pair of resampling matrices, (steps, side, size); return the scores, (steps, n)."""
-        scores = tf.TensorArray(tf.float32, tf.shape(rows)[0])
-        for step in tf.range(tf.shape(rows)[0]):
+
+        def step(_, matrices):
             with tf.GradientTape() as tape:
                 inputs = 2 * _to_image(self.values, *self.form) - 1
-                inputs = tf.einsum("yh,nhwc->nywc", rows[step], inputs)
-                score, goal = self.goal_of(tf.einsum("xw,nywc->nyxc", columns[step], inputs))
+                inputs = tf.einsum("yh,nhwc->nywc", matrices[0], inputs)
+                score, goal = self.goal_of(tf.einsum("xw,nywc->nyxc", matrices[1], inputs))
             gradient = tape.gradient(goal, self.values, unconnected_gradients="zero")
             axes = list(range(1, gradient.shape.rank))
             self.moved.assign(self.moved | tf.reduce_any(gradient != 0, axis=axes))
             self.optimizer.apply([-gradient], [self.values])
-            scores = scores.write(step, score)
-        return scores.stack()
+            return score
+
+        return tf.scan(step, (rows, columns), tf.zeros(self.values.shape[0]), parallel_iterations=1)
 
     def run(self, start: np.ndarray, moves: Transforms, steps: int, seed: int, names: list[str], bar) -> tuple:
         """Climb from `start`; return images, history (n, steps) and moved (n,)."""
@@ -666,7 +668,7 @@ class _Ascent:
         for begin in range(0, steps, STEPS_A_CALL):
             taken = range(begin, min(begin + STEPS_A_CALL, steps))
             rows, columns = zip(*(moves.matrices(self.size, seed, step) for step in taken), strict=True)
-            history.extend(self.climb(np.stack(rows), np.stack(columns)).numpy())
+            history.extend(self.climb(tf.constant(np.stack(rows)), tf.constant(np.stack(columns))).numpy())
             finite = np.isfinite(history[begin:])
             if not finite.all():
                 step, bad = np.argwhere(~finite)[0]
@@ -737,14 +739,14 @@ def channel_responses(
         raise ValueError(f"objective={objective!r}: pass 'channel' or 'neuron'")
     features_of, names = feature_model(model, layers), [layers] if isinstance(layers, str) else list(layers)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3])])  # run eagerly, it would keep its buffers
     def pooled(inputs):
         features = features_of(inputs)
         return [_reduce(features if isinstance(layers, str) else features[name], objective) for name in names]
 
-    batches = [
-        pooled(preprocess(images[i : i + 16])) for i in range(0, len(preprocess(images[:1])) and len(images), 16)
-    ]
+    signature = [tf.TensorSpec([None, None, None, 3])]
+    compiled = tf.function(pooled, signature).get_concrete_function()  # run eagerly, it would keep its buffers
+    starts = range(0, max(len(images), 1), 16)
+    batches = [compiled(tf.constant(preprocess(images[i : i + 16]))) for i in starts]
     responses = {name: np.concatenate(parts) for name, parts in zip(names, zip(*batches, strict=True), strict=True)}
     return responses[layers] if isinstance(layers, str) else responses
 
