@@ -2,56 +2,46 @@
 
 python tools/atlas.py [layer ...] [--steps 48]    without a layer: the last blocks of conv2, conv3 and conv4
 
-A layer becomes a sheet of pictures and a JSON file; natural_128.jpg and natural_224.jpg show `helpers.natural_inputs`.
-Finished chunks stay in build/atlas/: an interrupted run goes on from there. A layer that is there and whole is left.
+Each layer becomes a sheet of pictures and a JSON file, unless these are there and whole. Finished chunks stay in
+build/atlas/, and an interrupted run goes on from there.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import functools
 import hashlib
 import io
 import json
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script, it has to find helpers.py
 
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import helpers
 
 LAYERS = ["conv2_block3_out", "conv3_block4_out", "conv4_block6_out"]
-CHUNK, COLUMNS, QUALITY, CROP = 16, 32, 80, 80  # channels a chunk; tiles a row; of the JPEG; px a side of a crop's tile
+CHUNK, COLUMNS, QUALITY, CROP = 24, 32, 80, 80  # channels a chunk; tiles a row; of the JPEG; px a side of a crop's tile
 STRONGEST, NEAREST, OUTSTANDING, GRID = 5, 8, 3, 7  # how many are told; places on each axis of a photo
 
 
 def describe(model, layer: str, steps: int | None, size: int | None, channels: int | None) -> dict:
     """Return what decides the pictures of a layer, or of its first few channels: the head of its JSON file."""
     shape, recipe = helpers.check_layer(model, layer).output.shape, helpers.recipe_for(model, layer)
-    recipe = recipe._replace(size=size or recipe.size, steps=steps or recipe.steps)
-    file = Path(
-        helpers.TRANSPLANT if helpers.weights_in_use() == "transplant" else helpers.weights_in_use()
-    ).expanduser()
-    return {
-        "layer": layer,
-        "recipe": json.loads(json.dumps(recipe._asdict())),  # tuples are lists in JSON
-        "seed": 0,
-        "weights": hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else file.name,
-        "fingerprint": helpers.fingerprint(model),
-        "count": min(channels or shape[-1], shape[-1]),
-        "tile": 128 if len(shape) == 2 or shape[-1] == 2048 else 96,
-        "columns": COLUMNS,
-    }
+    recipe = recipe._replace(size=size or recipe.size, steps=steps or recipe.steps)._asdict()
+    name, tile = Path(helpers.weights_in_use()).name, 128 if len(shape) == 2 or shape[-1] == 2048 else 96
+    head = {"weights": helpers.TRANSPLANT_SHA256 if name == "transplant" else name, "seed": 0, "columns": COLUMNS}
+    head |= {"layer": layer, "recipe": json.loads(json.dumps(recipe)), "fingerprint": helpers.fingerprint(model)}
+    return head | {"count": len(range(shape[-1])[: channels or None]), "tile": tile}
 
 
 def put(path: Path, data: bytes) -> None:
@@ -67,7 +57,7 @@ def put(path: Path, data: bytes) -> None:
         sys.exit(f"cannot write {path} ({error.strerror}): mend that and start again; what is finished is kept")
 
 
-def chunk(model, head: dict, channels: Sequence[int], responses: np.ndarray, folder: Path) -> dict[str, np.ndarray]:
+def chunk(model, head: dict, channels: range, responses: np.ndarray, folder: Path) -> dict[str, np.ndarray]:
     """Return pictures, uint8 (n, size, size, 3), and drives, (n,), of some channels: kept from before, or made now."""
     key = json.dumps([head[name] for name in ("layer", "recipe", "seed", "fingerprint")])
     path = folder / head["layer"] / f"{channels[0]:04}-{hashlib.sha256(key.encode()).hexdigest()[:8]}.npz"
@@ -76,54 +66,46 @@ def chunk(model, head: dict, channels: Sequence[int], responses: np.ndarray, fol
             return dict(kept)
     size, steps = head["recipe"]["size"], head["recipe"]["steps"]
     with contextlib.redirect_stdout(io.StringIO()):  # a bar of its own
-        made = helpers.maximize(model, head["layer"], channels, size, steps, seed=head["seed"]).images
-    arrays = {"pictures": np.uint8(255 * made + 0.5)}
-    arrays |= helpers.drive(model, head["layer"], channels, arrays["pictures"], responses)._asdict()
+        made = helpers.maximize(model, head["layer"], channels, size, steps, seed=head["seed"])
+    pictures = np.uint8(255 * made.images + 0.5)
+    arrays = {"pictures": pictures, **helpers.drive(model, head["layer"], channels, pictures, responses)._asdict()}
     np.savez(buffer := io.BytesIO(), **arrays)
     put(path, buffer.getvalue())
     return arrays
 
 
-def sheet_of(pictures: Sequence[np.ndarray], side: int) -> bytes:
+def sheet_of(pictures: np.ndarray, side: int) -> bytes:
     """Return square uint8 pictures, reduced to `side` px, as one JPEG with `COLUMNS` in a row."""
-    sheet = Image.new("RGB", (COLUMNS * side, -(-len(pictures) // COLUMNS) * side))
-    for number, picture in enumerate(pictures):
-        tile = Image.fromarray(picture).resize((side, side), Image.Resampling.LANCZOS)
-        sheet.paste(tile, (number % COLUMNS * side, number // COLUMNS * side))
-    sheet.save(buffer := io.BytesIO(), "jpeg", quality=QUALITY, optimize=True)
+    tiles = [Image.fromarray(picture).resize((side, side), Image.Resampling.LANCZOS) for picture in pictures]
+    tiles += -len(tiles) % COLUMNS * [Image.new("RGB", (side, side))]
+    sheet = np.vstack([np.hstack(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)])
+    Image.fromarray(sheet).save(buffer := io.BytesIO(), "jpeg", quality=QUALITY, optimize=True)
     return buffer.getvalue()
 
 
 def likeness(responses: np.ndarray) -> tuple[list, list]:
-    """Return each channel's nearest by the correlation of their responses, (n, channels), and an order of all in which
-    neighbours are alike: the leaves of their tree (average linkage).
-    """
-    spread = responses.astype(float) - responses.mean(axis=0)
-    spread /= np.maximum(np.linalg.norm(spread, axis=0), 1e-9)
-    alike = spread.T @ spread
+    """Return each channel's nearest by correlation of responses, (n, channels), and an order by likeness."""
+    with np.errstate(all="ignore"):  # a channel that never changes is like no other
+        alike = np.nan_to_num(np.corrcoef(responses.T))
     tree = linkage(squareform(np.clip(1 - alike, 0, 2), checks=False), "average", optimal_ordering=True)
     np.fill_diagonal(alike, -np.inf)
     return np.argsort(-alike, axis=1)[:, :NEAREST].tolist(), leaves_list(tree).tolist()
 
 
 def outstanding(model, layer: str, count: int) -> dict:
-    """Return {photo: {"channels": (7, 7, 3), "by": (7, 7, 3)}}: the channels that stand out at 7×7 places of a photo.
-
-    `by` counts standard deviations above the channel's mean at that same place of natural inputs, all of 224 px, so
-    that what a channel always says at a border does not count. Empty for a layer without positions.
+    """Return {photo: {"channels": (7, 7, 3), "by": (7, 7, 3)}}: which channels stand out at 7×7 places of a photo, by how
+    many standard deviations above their mean at that same place of natural inputs. Empty for a layer without positions.
     """
     if len(model.get_layer(layer).output.shape) == 2:
         return {}
     features_of, paths = helpers.feature_model(model, layer), helpers.list_images(helpers.IMAGES)
 
     def at_places(images):
-        for i in range(0, len(images), 16):
-            features = features_of.predict_on_batch(helpers.preprocess(images[i : i + 16]))[..., :count]
-            cells = features.shape[1] // GRID
-            yield features.reshape(-1, GRID, cells, GRID, cells, count).mean(axis=(2, 4))
+        batches = (helpers.preprocess(images[i : i + 16]) for i in range(0, len(images), 16))
+        maps = (features_of.predict_on_batch(batch)[..., :count] for batch in batches)
+        return np.concatenate([tf.image.resize(part, [GRID, GRID], "area") for part in maps])
 
-    images = helpers.natural_inputs(224).images, helpers.load_images(paths, 224)
-    usual, seen = (np.concatenate([*at_places(batch)]) for batch in images)
+    usual, seen = at_places(helpers.natural_inputs(224).images), at_places(helpers.load_images(paths, 224))
     above = (seen - usual.mean(axis=0)) / np.maximum(usual.std(axis=0), 1e-9)
     best = np.argsort(-above, axis=-1)[..., :OUTSTANDING]
     by = np.round(np.take_along_axis(above, best, axis=-1).astype(float), 1)
@@ -135,20 +117,17 @@ def finish(model, head: dict, natural: helpers.NaturalInputs, responses: np.ndar
     made = {name: np.concatenate([arrays[name] for arrays in chunks]) for name in chunks[0]}
     middle, most = np.median(responses, axis=0), responses.max(axis=0)
     share = (responses - middle) / np.maximum(most - middle, 1e-9)  # on the axis of drive: 1 is the strongest
-    columns = {name: [None if np.isnan(v) else round(float(v), 2) for v in made[name]] for name in ("drive", "robust")}
+    rows = {name: [None if np.isnan(v) else round(float(v), 2) for v in made[name]] for name in ("drive", "robust")}
     best = [helpers.strongest(values, natural.sources, STRONGEST) for values in share.T]
-    columns["strongest"] = [[[i, round(float(share[i, c]), 2)] for i in rows] for c, rows in enumerate(best)]
-    columns["nearest"], order = likeness(responses)
-    sheet, crops = out / f"{head['layer']}.jpg", out / f"natural_{head['recipe']['size']}.jpg"
-    put(crops, sheet_of(natural.images, CROP))
-    put(sheet, sheet_of(made["pictures"], head["tile"]))
-    about = {
-        "sheet": hashlib.sha256(sheet.read_bytes()).hexdigest(),
-        "crops": {"sheet": crops.name, "tile": CROP, "sources": natural.sources},
-        "order": order,
-        "channels": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)],
-        "photos": outstanding(model, head["layer"], head["count"]),
-    }
+    rows["strongest"] = [[[i, round(float(share[i, c]), 2)] for i in inputs] for c, inputs in enumerate(best)]
+    rows["nearest"], order = likeness(responses)
+    sheet, crops = sheet_of(made["pictures"], head["tile"]), f"natural_{head['recipe']['size']}.jpg"
+    about = {"sheet": hashlib.sha256(sheet).hexdigest(), "order": order}
+    about["crops"] = {"sheet": crops, "tile": CROP, "sources": natural.sources}
+    about["channels"] = [dict(zip(rows, values, strict=True)) for values in zip(*rows.values(), strict=True)]
+    about["photos"] = outstanding(model, head["layer"], head["count"])
+    put(out / crops, sheet_of(natural.images, CROP))
+    put(out / f"{head['layer']}.jpg", sheet)
     put(out / f"{head['layer']}.json", json.dumps(head | about, separators=(",", ":")).encode())
 
 
@@ -161,18 +140,17 @@ def is_made(head: dict, out: Path) -> bool:
     return False
 
 
-def make(layers: Sequence[str], steps=None, size=None, channels=None, out=helpers.ATLAS, work=None) -> None:
+def make(layers: list[str], steps=None, size=None, channels=None, out=helpers.ATLAS, work=None) -> None:
     """Make the atlas of layers, or of their first channels only; side and steps are `helpers.recipe_for`'s if None."""
-    model, natural_inputs = helpers.load_model(), functools.cache(helpers.natural_inputs)
+    model = helpers.load_model()
     heads = [describe(model, layer, steps, size, channels) for layer in layers or LAYERS]
     heads = [head for head in heads if not is_made(head, out)]
     with tqdm(total=sum(head["count"] for head in heads), unit="channel") as bar:
         for head in heads:
             bar.set_description(head["layer"])
-            natural, count, chunks = natural_inputs(head["recipe"]["size"]), head["count"], []
+            natural, count, chunks = helpers.natural_inputs(head["recipe"]["size"]), head["count"], []
             responses = helpers.channel_responses(model, head["layer"], natural.images)
-            for first in range(0, count, CHUNK):
-                part = range(first, min(first + CHUNK, count))
+            for part in (range(count)[i : i + CHUNK] for i in range(0, count, CHUNK)):
                 chunks.append(chunk(model, head, part, responses, work or helpers.ROOT / "build" / "atlas"))
                 bar.update(len(part))
             finish(model, head, natural, responses[:, :count], chunks, out)
@@ -186,10 +164,8 @@ def main() -> None:
     parser.add_argument("--channels", type=int, help="how many, from 0 on, all unless given")
     try:
         make(**vars(parser.parse_args()))
-    except KeyboardInterrupt:
-        sys.exit("stopped: the same command goes on from here")
-    except ValueError as error:
-        sys.exit(f"{error}")
+    except (KeyboardInterrupt, ValueError) as error:
+        sys.exit(f"{error}" or "stopped: the same command goes on from here")
 
 
 if __name__ == "__main__":
