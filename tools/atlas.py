@@ -38,6 +38,7 @@ def describe(model, layer: str, steps: int | None, size: int | None, channels: i
     """Return what decides the pictures of a layer, or of its first few channels: the head of its JSON file."""
     shape, recipe = helpers.check_layer(model, layer).output.shape, helpers.recipe_for(model, layer)
     recipe = recipe._replace(size=size or recipe.size, steps=steps or recipe.steps)._asdict()
+    recipe = {name: value for name, value in recipe.items() if value}
     name, tile = Path(helpers.weights_in_use()).name, 128 if len(shape) == 2 or shape[-1] == 2048 else 96
     head = {"weights": helpers.TRANSPLANT_SHA256 if name == "transplant" else name, "seed": 0, "columns": COLUMNS}
     head |= {"layer": layer, "recipe": json.loads(json.dumps(recipe)), "fingerprint": helpers.fingerprint(model)}
@@ -93,8 +94,8 @@ def likeness(responses: np.ndarray) -> tuple[list, list]:
 
 
 def outstanding(model, layer: str, count: int) -> dict:
-    """Return {photo: {"channels": (7, 7, 3), "by": (7, 7, 3)}}: which channels stand out at 7×7 places of a photo, by how
-    many standard deviations above their mean at that same place of natural inputs. Empty for a layer without positions.
+    """Return {photo: {"channels": (7, 7, 3), "by": (7, 7, 3)}}: the channels that stand out at 7×7 places, by
+    how many standard deviations above their mean at that place of natural inputs. Without positions: empty.
     """
     if len(model.get_layer(layer).output.shape) == 2:
         return {}
@@ -103,7 +104,7 @@ def outstanding(model, layer: str, count: int) -> dict:
     def at_places(images):
         batches = (helpers.preprocess(images[i : i + 16]) for i in range(0, len(images), 16))
         maps = (features_of.predict_on_batch(batch)[..., :count] for batch in batches)
-        return np.concatenate([tf.image.resize(part, [GRID, GRID], "area") for part in maps])
+        return np.concatenate([tf.image.resize(batch, [GRID, GRID], "area") for batch in maps])
 
     usual, seen = at_places(helpers.natural_inputs(224).images), at_places(helpers.load_images(paths, 224))
     above = (seen - usual.mean(axis=0)) / np.maximum(usual.std(axis=0), 1e-9)
