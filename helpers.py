@@ -838,9 +838,9 @@ def atlas_picture(layer: str, channel: int, model: keras.Model | None = None) ->
     """Return a channel's picture, uint8 (tile, tile, 3), at once from data/atlas/, which `make atlas` makes.
 
     If the weights of `model`, or without one those that `load_model` would load, are not the atlas', it says so and
-    computes the picture. FileNotFoundError or ValueError, saying what to do, for what the atlas lacks.
+    computes the picture. ValueError for a layer or channel that the atlas lacks, and for files that are damaged.
     """
-    about, sheet = _atlas(ATLAS / layer, sum(path.stat().st_mtime_ns for path in ATLAS.glob(f"{layer}.*")))
+    about, sheet = _atlas(ATLAS, layer, sum(path.stat().st_mtime_ns for path in ATLAS.glob(f"{layer}.*")))
     if channel not in range(len(about["channels"])):
         raise ValueError(f"the atlas of {layer} has channels 0 to {len(about['channels']) - 1}, not {channel}")
     if model is None and (weights_in_use(), about["weights"]) != ("transplant", TRANSPLANT_SHA256):
@@ -859,25 +859,19 @@ def fingerprint(model: keras.Model) -> str:
 
 
 @functools.lru_cache(maxsize=4)
-def _atlas(stem: Path, changed: int) -> tuple[dict, np.ndarray]:
+def _atlas(folder: Path, layer: str, changed: int) -> tuple[dict, np.ndarray]:
     """Return what the atlas says of a layer and the sheet of its pictures; refused unless the two fit together."""
-    page, sheet = (stem.with_name(stem.name + kind) for kind in (".json", ".jpg"))
-    there, again = sorted(path.stem for path in stem.parent.glob("*.json")), f"make atlas LAYERS={stem.name}"
-    if stem.name not in there:
-        raise FileNotFoundError(f"no atlas of {stem.name}, only of {', '.join(there) or 'nothing'}: `{again}` makes it")
-    again = f"restore data/atlas with `git checkout -- data/atlas`, or delete {page.name} and `{again}`"
-    if not sheet.is_file():
-        raise FileNotFoundError(f"{sheet.name} is missing: {again}")
-    data = sheet.read_bytes()
     try:
-        about, size = json.loads(page.read_text(encoding="utf-8")), Image.open(io.BytesIO(data)).size
-        wanted = about["columns"] * about["tile"], -(-len(about["channels"]) // about["columns"]) * about["tile"]
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise ValueError(f"{page.name} or {sheet.name} is cut short or no part of an atlas: {again}") from error
-    if size != wanted or hashlib.sha256(data).hexdigest() != about["sheet"]:
-        words = "cut short or altered" if size == wanted else f"{size[0]}×{size[1]} px, not {wanted[0]}×{wanted[1]}"
-        raise ValueError(f"{sheet.name} is {words}: {again}")
-    return about, np.asarray(Image.open(io.BytesIO(data)))
+        about, data = json.loads((folder / f"{layer}.json").read_bytes()), (folder / f"{layer}.jpg").read_bytes()
+        size, columns, side = Image.open(io.BytesIO(data)).size, about["columns"], about["tile"]
+        wanted = columns * side, -(-len(about["channels"]) // columns) * side
+        if size != wanted or hashlib.sha256(data).hexdigest() != about["sheet"]:
+            raise ValueError(f"a sheet of {size} px, cut short or altered; it was written with {wanted}")
+        return about, np.asarray(Image.open(io.BytesIO(data)))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        there = ", ".join(sorted(path.stem for path in folder.glob("*.json"))) or "nothing yet"
+        ways_out = f"`git checkout -- data/atlas` restores it, `make atlas LAYERS={layer}` makes what is missing"
+        raise ValueError(f"no atlas of {layer}, or a damaged one ({error}); there is {there}: {ways_out}") from error
 
 
 # ---------------------------------------------------------------------------------------------------------- plotting
