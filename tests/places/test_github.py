@@ -6,8 +6,8 @@ import nbformat
 import pytest
 from nbconvert import HTMLExporter
 from PIL import Image
+from website import to_html
 
-from notebooks import to_html
 from places import NOTEBOOKS, ROOT, figures
 
 pytestmark = pytest.mark.places

@@ -6,7 +6,7 @@ const SIDE = 7; // places on each axis of a photo
 const find = id => document.getElementById(id);
 const layers = Object.keys(ATLAS);
 const dialog = find("channel");
-let layer, data, tiles = [], shown = [], under = "", place = 0;
+let layer, data, tiles = [], shown = [], under = "", seen = "", place = 0;
 
 function make(tag, properties = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
@@ -91,10 +91,10 @@ function open(channel) {
   picture(find("picture"), channel).ariaLabel = `The picture of ${named(channel)}`;
   find("channel-name").textContent = `${data.title}, ${named(channel)}`;
   find("numbers").replaceChildren(
-    make("b", { textContent: `Drive ${number(drive)}` }),
-    drive === null ? ". The photos do not differ for this channel. " : `: ${compared(drive)} `,
-    make("b", { textContent: `Robust drive ${number(robust)}` }),
-    ": what is left after a blur, a poor JPEG or a shift.",
+    make("p", {}, make("b", { textContent: `Drive ${number(drive)}` }), drive === null
+      ? ". The photos do not differ for this channel."
+      : `. The picture raises the channel ${number(drive)} times as far above a usual photo as the strongest of some 1,000 crops does.`),
+    make("p", {}, make("b", { textContent: `Robust drive ${number(robust)}` }), ". What is left of it after a blur, a poor JPEG or a small shift, whichever costs most."),
   );
   axis(drive, robust, strongest);
   find("strongest").replaceChildren(...strongest.map(([crop, value]) => {
@@ -111,20 +111,17 @@ function open(channel) {
   dialog.scrollTop = 0;
 }
 
-const compared = drive =>
-  drive > 1.05 ? "0 is a usual photo, 1 the strongest of some 1,000 crops of photos, and the picture goes beyond it."
-    : "0 is a usual photo, 1 the strongest of some 1,000 crops of photos, and the picture stays below it.";
-
 function axis(drive, robust, strongest) {
   const end = Math.max(1.25, drive * 1.08), at = value => `${(100 * Math.max(0, value)) / end}%`;
   const mark = (kind, value, words) => {
     const dot = make("i", { className: kind, title: words });
+    dot.dataset.label = { photo: "", stop: value }[kind] ?? number(value);
     dot.style.left = at(value);
     return dot;
   };
   find("axis").replaceChildren(
+    ...strongest.map(([, value]) => mark("photo", value, "one of the strongest photos")),
     ...[0, 1].map(value => mark("stop", value, value ? "the strongest photo" : "a usual photo")),
-    ...strongest.map(([, value]) => mark("photo", value, "a photo")),
     ...(drive === null ? [] : [mark("robust", robust, "the picture, damaged"), mark("drive", drive, "the picture")]),
   );
   find("axis").ariaLabel = `On an axis from 0, a usual photo, to 1, the strongest, the picture lies at ${number(drive)}, damaged at ${number(robust)}.`;
@@ -136,7 +133,7 @@ function where(channel) {
     .filter(([, count]) => count)
     .sort((a, b) => b[1] - a[1])
     .slice(0, 5);
-  const list = make("div", { className: "strip" }, ...counts.map(([name, count]) =>
+  const list = make("div", { className: "strip five" }, ...counts.map(([name, count]) =>
     make("a", { href: `#${layer}/${name}`, className: "item" }, thumbnail(name), people(name),
       make("small", { textContent: count === 1 ? "1 place" : `${count} places` }))));
   find("where").replaceChildren(...(counts.length ? [make("h3", { textContent: "It stands out on" }), list] : []));
@@ -159,7 +156,9 @@ function listPhotos() {
 }
 
 function openPhoto(name) {
-  const { channels } = data.photos[name];
+  const { channels, by } = data.photos[name];
+  if (seen !== name) place = by.flat().reduce((best, [first], at, all) => (first > all[best][0] ? at : best), 0);
+  seen = name;
   const cells = kind => [...Array(SIDE * SIDE).keys()].map(index => {
     const cell = make(kind, { onpointerenter: () => choose(name, index), onfocus: () => choose(name, index) });
     cell.onclick = event => choose(name, index, kind === "button" && event.pointerType !== "touch");
@@ -197,14 +196,14 @@ function choose(name, index, enter = false) {
 // ---------------------------------------------------------------------------------------------------------- addresses
 
 function show() {
-  const [name, what] = decodeURIComponent(location.hash.slice(1)).split("/");
+  const [name, what] = location.hash.slice(1).split("/");
   const channel = /^\d+$/.test(what) ? Number(what) : undefined;
-  const known = name in ATLAS;
+  const known = Object.hasOwn(ATLAS, name);
   if (!data || (known && name !== layer)) enter(known ? name : layers[Math.min(1, layers.length - 1)]);
   let notice = name && !known ? `There is no layer ${name} in this atlas: ${layers.join(", ")}.` : "";
   if (channel >= tiles.length) notice = `${layer} has channels 0 to ${tiles.length - 1}, not ${channel}.`;
-  if (channel === undefined && what && what !== "photos" && !(what in data.photos)) notice = `There is no photo ${what} here.`;
-  const photo = !notice && what in data.photos ? what : undefined;
+  if (channel === undefined && what && what !== "photos" && !Object.hasOwn(data.photos, what)) notice = `There is no photo ${what} here.`;
+  const photo = !notice && what && Object.hasOwn(data.photos, what) ? what : undefined;
   const view = photo ? "photo-view" : !notice && what === "photos" ? "photos-view" : "grid-view";
   find("notice").textContent = notice;
   if (channel !== undefined && !notice) {
