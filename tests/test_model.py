@@ -12,9 +12,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT
 
 import helpers
+from conftest import ROOT
 
 # side at 224, channels, receptive field, stride, positions an axis that no zero padding reaches (None: not stated)
 TABLE = {

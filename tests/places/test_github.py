@@ -4,10 +4,10 @@ import functools
 
 import nbformat
 import pytest
+from execute import to_html
 from nbconvert import HTMLExporter
 from PIL import Image
 
-from notebooks import to_html
 from places import NOTEBOOKS, ROOT, figures
 
 pytestmark = pytest.mark.places
