@@ -85,7 +85,7 @@ def test_from_package_to_a_file_that_load_model_reads(teacher, tmp_path, capsys)
         if len(values) == 4:
             layers.append({"config": {"name": name, "epsilon": 1e-3}})
             values[3] = values[3] + layer.epsilon - 1e-3  # the same function
-        weights += [{"name": f"{name}/{w.name}", "shape": w.shape} for w in layer.weights]
+        weights += [{"name": f"{name}/{w.name}", "shape": list(w.shape)} for w in layer.weights]
         data += [np.float32(array).tobytes() for array in values]
     topology = {"model_config": {"config": {"layers": layers}}}
     manifest = [{"paths": ["1.bin", "2.bin"], "weights": weights}]

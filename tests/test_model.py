@@ -1,11 +1,6 @@
 """The model: facts about the architecture, receptive fields against what really answers, and the weights files."""
 
 import hashlib
-import http.server
-import os
-import subprocess
-import sys
-import threading
 import time
 
 import keras
@@ -14,27 +9,20 @@ import pytest
 import tensorflow as tf
 
 import helpers
-from conftest import ROOT
 
-# side at 224, channels, receptive field, stride, positions an axis that no zero padding reaches (None: not stated)
+# side at 224, channels, receptive field, stride, positions an axis that no zero padding reaches (None: not stated);
+# the blocks between follow by the recurrence
 TABLE = {
     "conv1_conv": (112, 64, 7, 2, None),
     "pool1_pool": (56, 64, 11, 4, None),
     "conv2_block1_out": (56, 256, 19, 4, None),
-    "conv2_block2_out": (56, 256, 27, 4, None),
     "conv2_block3_out": (28, 256, 35, 8, 23),
     "conv3_block1_out": (28, 512, 51, 8, None),
-    "conv3_block2_out": (28, 512, 67, 8, None),
-    "conv3_block3_out": (28, 512, 83, 8, None),
     "conv3_block4_out": (14, 512, 99, 16, 7),
     "conv4_block1_out": (14, 1024, 131, 16, 5),
-    "conv4_block2_out": (14, 1024, 163, 16, None),
     "conv4_block3_out": (14, 1024, 195, 16, 1),
-    "conv4_block4_out": (14, 1024, 227, 16, None),
-    "conv4_block5_out": (14, 1024, 259, 16, None),
     "conv4_block6_out": (7, 1024, 291, 32, 0),
     "conv5_block1_out": (7, 2048, 355, 32, None),
-    "conv5_block2_out": (7, 2048, 419, 32, None),
     "conv5_block3_out": (7, 2048, 483, 32, None),
 }
 CAT = helpers.IMAGES / "cat.jpg"
@@ -73,15 +61,11 @@ def test_convolutions_and_norms(model):
     assert sum(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers) == 49
 
 
-@pytest.mark.parametrize("side", [32, 57, 300])
-def test_any_side_from_32_up(model, side):
-    assert model(np.zeros((1, side, side + 7, 3), np.float32)).shape == (1, 1000)
-
-
-def test_model_is_frozen_in_inference_mode(model):
-    photo = helpers.preprocess(helpers.load_image(CAT, 64))
-    np.testing.assert_allclose(model(photo, training=True), model(photo), atol=1e-5)
-    assert not model.trainable_weights
+def test_any_side_from_32_up_frozen_in_inference_mode(model):
+    for side in (32, 57, 300):
+        photo = np.zeros((1, side, side + 7, 3), np.float32)
+        np.testing.assert_allclose(model(photo, training=True), model(photo), atol=1e-5)
+    assert model(photo).shape == (1, 1000) and not model.trainable_weights
 
 
 def test_rectified_view(model):
@@ -111,21 +95,6 @@ def test_a_logit_is_the_mean_of_a_class_map(model):
     ).values()
     kernel, bias = model.get_layer("predictions").get_weights()
     np.testing.assert_allclose((maps.numpy() @ kernel).mean(axis=(1, 2)) + bias, logits, atol=1e-2)
-
-
-def test_silencing_a_channel_is_not_reading_it(model):
-    """Inside a block: its values set to zero, or the weights that read it, give the same logits."""
-    before, inside, reader = "conv5_block1_out", "conv5_block2_2_relu", model.get_layer("conv5_block2_3_conv")
-    tail = keras.Model([model.get_layer(name).output for name in (before, inside)], model.output)
-    photo = helpers.preprocess(helpers.load_image(CAT, 64))
-    values, weights = helpers.feature_model(model, [before, inside])(photo), reader.get_weights()
-    channel = int(values[inside].numpy().mean(axis=(0, 1, 2)).argmax())
-    kept = np.arange(values[inside].shape[-1]) != channel
-    silenced = tail([values[before], values[inside] * kept])
-    reader.set_weights([weights[0] * kept[:, None], weights[1]])
-    np.testing.assert_allclose(silenced, model(photo), atol=1e-4)
-    reader.set_weights(weights)
-    assert np.abs(silenced - model(photo)).max() > 1e-3
 
 
 # ------------------------------------------------------------------------------------------------- receptive fields
@@ -185,7 +154,7 @@ def field_and_gradient(model, layer, inputs):
     return *helpers.receptive_field(model, layer).span(position), gradient
 
 
-def test_field_of_other_networks():
+def test_field_of_other_networks_and_layers_without_one(model):
     """Dilation, depthwise, average pooling and "same" padding: exactly the pixels that have a gradient."""
     inputs = keras.Input((65, 65, 3))
     x = keras.layers.Conv2D(4, 3, padding="same", dilation_rate=2, kernel_initializer="ones")(inputs)
@@ -196,15 +165,13 @@ def test_field_of_other_networks():
     first, last, gradient = field_and_gradient(other, "end", np.ones((1, 65, 65, 3), np.float32))
     rows = np.flatnonzero(gradient.any(axis=1))
     assert (rows[0], rows[-1]) == (first, last)
-    with pytest.raises(ValueError, match="strided has no receptive field of one size"):  # it depends on the image's
-        helpers.receptive_field(other, "strided")
-
-
-def test_layers_without_a_field(model):
-    with pytest.raises(ValueError, match="nearest"):
-        helpers.receptive_field(model, "relu")
-    with pytest.raises(ValueError, match="whole image"):
-        helpers.receptive_field(model, "avg_pool")
+    for network, layer, words in (
+        (other, "strided", "strided has no receptive field of one size"),  # it depends on the image's
+        (model, "avg_pool", "whole image"),
+        (model, "relu", "nearest"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            helpers.receptive_field(network, layer)
 
 
 # ------------------------------------------------------------------------------------------------------- weights
@@ -227,35 +194,29 @@ def test_cat_and_coffee(model):
 
 
 @pytest.mark.parametrize("damage", ["cut short", "one byte", "missing"])
-def test_damaged_embedded_weights_are_refused(tmp_path, monkeypatch, damage):
+@pytest.mark.parametrize("embedded", [True, False])
+def test_damaged_weights_are_refused(tmp_path, monkeypatch, damage, embedded):
     data = bytearray(helpers.TRANSPLANT.read_bytes())
     data[1_000_000] ^= 1
-    copy = tmp_path / helpers.TRANSPLANT.name
+    copy = tmp_path / "copy.weights.h5"
     if damage != "missing":
-        copy.write_bytes(data if damage == "one byte" else data[:1_000_000])
-    monkeypatch.setattr(helpers, "TRANSPLANT", copy)
-    with pytest.raises((ValueError, FileNotFoundError), match=r"resnet50v2_transplant\.weights\.h5.*git checkout"):
-        helpers.load_model("transplant")
+        copy.write_bytes(data if damage == "one byte" and embedded else data[:1_000_000])
+    if embedded:
+        monkeypatch.setattr(helpers, "TRANSPLANT", copy)
+    with pytest.raises((ValueError, FileNotFoundError), match="copy.weights.h5" + ".*git checkout" * embedded):
+        helpers.load_model("transplant" if embedded else copy)
 
 
-@pytest.mark.parametrize("content", ["cut short", "another architecture", "not HDF5", "missing"])
-def test_foreign_weights_are_refused(tmp_path, content):
-    path = tmp_path / "mine.weights.h5"
-    if content == "another architecture":
-        keras.applications.MobileNetV2(weights=None, alpha=0.35).save_weights(path)
-    elif content != "missing":
-        path.write_bytes(helpers.TRANSPLANT.read_bytes()[:500_000] if content == "cut short" else b"hello")
-    words = r"no weights file .*mine\.weights\.h5" if content == "missing" else r"mine\.weights\.h5 does not hold"
-    with pytest.raises((ValueError, FileNotFoundError), match=words):
-        helpers.load_model(path)
-
-
-def test_the_weights_are_named_in_one_sentence(monkeypatch, capsys, tmp_path):
-    helpers.load_model("transplant").save_weights(tmp_path / "mine.weights.h5")
+def test_weights_of_another_architecture_are_refused_and_those_in_use_are_named(tmp_path, monkeypatch, capsys, model):
+    keras.applications.MobileNetV2(weights=None, alpha=0.35).save_weights(tmp_path / "small.weights.h5")
+    with pytest.raises(ValueError, match=r"small\.weights\.h5 does not hold weights of ResNet50V2"):
+        helpers.load_model(tmp_path / "small.weights.h5")
+    model.save_weights(tmp_path / "mine.weights.h5")
     monkeypatch.setenv("RESNET50V2_WEIGHTS", str(tmp_path / "mine.weights.h5"))
-    helpers.load_model()
-    printed = capsys.readouterr().out.splitlines()
-    assert len(printed) == 2 and "come with this project" in printed[0] and "mine.weights.h5" in printed[1]
+    for weights in (None, "transplant"):
+        helpers.load_model(weights)
+    own, ours = capsys.readouterr().out.splitlines()
+    assert "mine.weights.h5" in own and "come with this project" in ours
 
 
 @pytest.mark.parametrize("setting, value", [("dtype_policy", "mixed_float16"), ("image_data_format", "channels_first")])
@@ -269,45 +230,23 @@ def test_other_settings_of_keras_are_refused(setting, value):
         change(before)
 
 
-OFFICIAL = """
-import sys; sys.path.insert(0, {root!r})
-import helpers
-for helpers.OFFICIAL, helpers.OFFICIAL_MD5 in {files!r}:
-    try:
-        model = helpers.load_model("imagenet")
-        photo = helpers.preprocess(helpers.load_image(helpers.IMAGES / "cat.jpg"))
-        print("loaded", helpers.top_predictions(model(photo), 1)[0].name)
-    except Exception as error:
-        print("refused", type(error).__name__, str(error).replace(chr(10), " "))
-"""
-
-
-def test_official_weights_arrive_are_checked_and_stay_in_the_cache(tmp_path, plain, model):
-    """From a stand-in for Keras' server; in a process of its own, since Keras reads KERAS_HOME once."""
-    file, home = tmp_path / "server" / "official.h5", tmp_path / "home"
+def test_official_weights_arrive_are_checked_and_stay_in_the_cache(tmp_path, monkeypatch, plain, model):
+    file, get_file = tmp_path / "server" / "official.h5", keras.utils.get_file
     file.parent.mkdir()
     plain.set_weights(model.get_weights())
     plain.save(file)  # in the older format of Keras' own file
     md5 = hashlib.md5(file.read_bytes()).hexdigest()
-
-    class Server(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *arguments):
-            super().__init__(*arguments, directory=str(file.parent))
-
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    here, nowhere = f"http://127.0.0.1:{server.server_port}/official.h5", "http://127.0.0.1:9/official.h5"
-    code = OFFICIAL.format(root=str(ROOT), files=[(here, "0" * 32), (here, md5), (nowhere, md5)])
-    environment = os.environ | {"KERAS_HOME": str(home), "no_proxy": "127.0.0.1"}
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120)
-    server.shutdown()
-    refused, *loaded = [line for line in run.stdout.splitlines() if line.startswith(("refused", "loaded"))]
-    assert refused.startswith("refused ConnectionError") and "transplant" in refused, run.stderr
-    name = helpers.top_predictions(model(helpers.preprocess(helpers.load_image(CAT))), 1)[0].name
-    assert loaded == [f"loaded {name}"] * 2 and (home / "models" / "official.h5").is_file()
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))  # Keras itself read it when it was imported
+    monkeypatch.setattr(keras.utils, "get_file", lambda **given: get_file(cache_dir=tmp_path, **given))
+    monkeypatch.setattr(helpers, "OFFICIAL", file.as_uri())
+    monkeypatch.setattr(helpers, "OFFICIAL_MD5", "0" * 32)
+    with pytest.raises(ConnectionError, match=r"load_model\('transplant'\)"):
+        helpers.load_model("imagenet")
+    monkeypatch.setattr(helpers, "OFFICIAL_MD5", md5)
+    for _ in range(2):
+        loaded = helpers.load_model("imagenet")
+        assert all(map(np.array_equal, loaded.get_weights(), model.get_weights()))
+        file.unlink(missing_ok=True)  # the second time it comes out of the cache
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:9", "nowhere.invalid"])
@@ -317,4 +256,4 @@ def test_official_weights_without_a_server(tmp_path, monkeypatch, host):
     started = time.perf_counter()
     with pytest.raises(ConnectionError, match=r"connect to the internet.*load_model\('transplant'\)"):
         helpers.load_model("imagenet")
-    assert time.perf_counter() - started < 10
+    assert time.perf_counter() - started < 30  # some 10, on a busy machine

@@ -69,7 +69,7 @@ def load_teacher(source: str) -> keras.Model:
         for layer in (layer for layer in teacher.layers if layer.weights):
             name = package_name(layer.name)
             values = [arrays.get(f"{name}/{weight.name}") for weight in layer.weights]
-            if [np.shape(value) for value in values] != [weight.shape for weight in layer.weights]:
+            if [np.shape(value) for value in values] != [tuple(weight.shape) for weight in layer.weights]:
                 raise ValueError(f"{source} does not hold ResNet50: {name} is missing or misshaped")
             if isinstance(layer, keras.layers.BatchNormalization):
                 values[3] = values[3] + (epsilons[name] - layer.epsilon)
