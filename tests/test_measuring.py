@@ -29,26 +29,19 @@ def test_drive_is_that_of_the_8_bit_image(tiny):
     rounded = np.round(images * 255).astype(np.uint8)
     natural = np.random.default_rng(1).normal(size=(50, 6)).astype(np.float32)
     found = helpers.drive(tiny, "linear", [0, 1, 2], images, natural)
-    values = np.diag(helpers.channel_responses(tiny, ["linear"], rounded)["linear"][:, :3])
-    middle, most, least = np.median(natural[:, :3], axis=0), natural[:, :3].max(axis=0), natural[:, :3].min(axis=0)
+    blurred, jpeg, shifted = helpers.damaged(rounded).values()
+    responses = [helpers.channel_responses(tiny, "linear", x)[:, :3] for x in (rounded, blurred, jpeg, shifted)]
+    values, *copies = map(np.diag, responses)
+    middle, most, least = (f(natural[:, :3], axis=0) for f in (np.median, np.max, np.min))
     np.testing.assert_allclose(found.drive, (values - middle) / (most - middle), rtol=1e-5)
+    np.testing.assert_allclose(found.robust, (np.min(copies, axis=0) - middle) / (most - middle), rtol=1e-5)
     for same in (rounded / 255, rounded):
         np.testing.assert_allclose(helpers.drive(tiny, "linear", [0, 1, 2], same, natural).drive, found.drive)
-    copies = [
-        np.diag(helpers.channel_responses(tiny, ["linear"], x)["linear"][:, :3])
-        for x in helpers.damaged(rounded).values()
-    ]
-    np.testing.assert_allclose(found.robust, (np.min(copies, axis=0) - middle) / (most - middle), rtol=1e-5)
     down = helpers.drive(tiny, "linear", [0, 1, 2], images, natural, sign=-1).drive
     np.testing.assert_allclose(down, (values - middle) / (least - middle), rtol=1e-5)
-
-
-def test_damaged_copies_are_blurred_compressed_and_shifted_over_mid_grey():
-    images = np.random.default_rng(0).integers(0, 255, (2, 40, 40, 3), np.uint8)
-    blurred, jpeg, shifted = helpers.damaged(images).values()
-    np.testing.assert_array_equal(shifted[:, 3:, 5:], images[:, :-3, :-5])
+    np.testing.assert_array_equal(shifted[:, 3:, 5:], rounded[:, :-3, :-5])
     assert (shifted[:, :3] == helpers.MID_GREY).all() and (shifted[:, :, :5] == helpers.MID_GREY).all()
-    assert blurred.std() < images.std() / 2 and 0 < np.abs(jpeg.astype(int) - images).mean() < 60
+    assert blurred.std() < rounded.std() / 2 and 0 < np.abs(jpeg.astype(int) - rounded).mean() < 60
 
 
 @pytest.mark.parametrize(
@@ -83,11 +76,8 @@ def test_the_strongest_natural_input_has_drive_one(model, natural):
     np.testing.assert_allclose(found.drive, 1, rtol=1e-3)
 
 
-def test_strongest_takes_one_of_each_source_in_order():
-    assert helpers.strongest(np.array([1.0, 5, 4, 3, 9]), ["a", "b", "b", "c", "a"], 3) == [4, 1, 3]
-
-
-def test_top_patches(model, natural):
+def test_strongest_and_top_patches(model, natural):
+    assert helpers.strongest(np.array([1.0, 5, 4, 3, 9]), ["a", "b", "b", "c", "a"], 3) == [4, 1, 3]  # one of each
     values = helpers.channel_responses(model, ["conv2_block3_out"], natural.images)["conv2_block3_out"][:, 5]
     indices, patches = helpers.top_patches(model, "conv2_block3_out", 5, natural, values)
     assert indices[0] == values.argmax() and {patch.shape for patch in patches} == {(35, 35, 3)}
@@ -95,10 +85,9 @@ def test_top_patches(model, natural):
     _, whole = helpers.top_patches(model, "conv4_block6_out", 5, natural, values)
     framed = (whole[0] == (255, 0, 0)).all(axis=-1)
     assert whole[0].shape == (64, 64, 3) and framed.sum() >= 16**2 - 12**2
-    with pytest.raises(ValueError, match="channels 0 to 255"):
-        helpers.top_patches(model, "conv2_block2_out", 256, natural, values)
-    with pytest.raises(ValueError, match="one for each of 125 inputs"):
-        helpers.top_patches(model, "conv2_block2_out", 5, natural, values[:9])
+    for channel, some, words in ((256, values, "channels 0 to 255"), (5, values[:9], "one for each of 125 inputs")):
+        with pytest.raises(ValueError, match=words):
+            helpers.top_patches(model, "conv2_block2_out", channel, natural, some)
 
 
 def test_portrait(model, natural):

@@ -90,9 +90,8 @@ def test_layers_and_channels_that_do_not_exist(model):
 
 def test_a_logit_is_the_mean_of_a_class_map(model):
     """Pooling and the classifier commute (Zhou et al. 2016), so that post_relu says where a class is seen."""
-    maps, logits = helpers.feature_model(model, ["post_relu", "predictions"])(
-        helpers.preprocess(helpers.load_image(CAT))
-    ).values()
+    photo = helpers.preprocess(helpers.load_image(CAT))
+    maps, logits = helpers.feature_model(model, ["post_relu", "predictions"])(photo).values()
     kernel, bias = model.get_layer("predictions").get_weights()
     np.testing.assert_allclose((maps.numpy() @ kernel).mean(axis=(1, 2)) + bias, logits, atol=1e-2)
 
@@ -125,7 +124,7 @@ def test_averaging_copy_answers_inside_the_field_only(averaging_model, layer):
 
 def test_a_dot_answers_at_its_own_position_at_every_stage(averaging_model):
     """So an overlay puts position i of a map over pixel stride·i, instead of stretching the map over the photo."""
-    layers = [layer for layer in ("pool1_pool", "conv2_block3_out", "conv3_block4_out", "conv4_block6_out")]
+    layers = ["pool1_pool", "conv2_block3_out", "conv3_block4_out", "conv4_block6_out"]
     dot = np.zeros((1, 641, 641, 3), np.float32)
     dot[0, 288, 320] = 1
     for layer, answers in helpers.feature_model(averaging_model, layers)(dot).items():
@@ -177,15 +176,11 @@ def test_field_of_other_networks_and_layers_without_one(model):
 # ------------------------------------------------------------------------------------------------------- weights
 
 
-def test_keras_reads_the_embedded_file_and_gives_the_same_logits(model):
+def test_keras_reads_the_embedded_file_and_both_see_cat_and_coffee(model):
+    photos = helpers.preprocess(helpers.load_images([CAT, helpers.IMAGES / "coffee.jpg"]))
     keras_own = keras.applications.ResNet50V2(weights=str(helpers.TRANSPLANT), classifier_activation=None)
-    photo = helpers.preprocess(helpers.load_image(CAT))
-    np.testing.assert_allclose(model(photo), keras_own(photo), atol=1e-4)
-
-
-def test_cat_and_coffee(model):
-    photos = helpers.load_images([CAT, helpers.IMAGES / "coffee.jpg"])
-    cat, coffee = (helpers.top_predictions(row) for row in model.predict(helpers.preprocess(photos), verbose=0))
+    np.testing.assert_allclose(model(photos), keras_own(photos), atol=1e-4)
+    cat, coffee = map(helpers.top_predictions, model(photos).numpy())
     assert cat[0].index in range(281, 286) and coffee[0].name == "espresso"
     assert 0 < sum(p.probability for p in cat) <= 1 and cat[0].probability == max(p.probability for p in cat)
     for logits, words in ((np.zeros((2, 1000)), "one image"), (np.full(1000, np.nan), "NaN")):

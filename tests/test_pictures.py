@@ -35,7 +35,7 @@ def image_of(values, parameterization):
 
 
 @pytest.mark.parametrize("parameterization", ["fourier", "pixels"])
-@pytest.mark.parametrize(("objective", "sign"), [("channel", 1), ("channel", -1), ("neuron", 1)])
+@pytest.mark.parametrize(("objective", "sign"), [("channel", 1), ("neuron", -1)])
 def test_ascent_is_adam_on_finite_differences(pointwise, parameterization, objective, sign):
     """From noise drawn from (seed, channel, copy), through the moves of each step; written a second time in NumPy."""
     network, weights, bias = pointwise
@@ -53,7 +53,7 @@ def test_ascent_is_adam_on_finite_differences(pointwise, parameterization, objec
     for step in range(2):
         history.append(score(values[None], step)[0])
         gradient = np.empty(values.size)
-        for part in np.array_split(np.arange(values.size), 16):
+        for part in np.array_split(np.arange(values.size), 32):
             moved = np.zeros((len(part), values.size))
             moved[np.arange(len(part)), part] = 1e-4
             ahead, behind = (score(values + s * moved.reshape(-1, *shape), step) for s in (1, -1))
@@ -79,15 +79,12 @@ def test_a_function_of_the_features_is_climbed(tiny):
         helpers.maximize(tiny, "linear", [3], objective=tf.reduce_mean, **given)
 
 
-def test_moves_keep_mid_grey_repeat_with_the_step_and_are_the_identity_at_strength_zero():
+def test_moves_average_pixels_repeat_with_the_step_and_are_the_identity_at_strength_zero():
     for moves in (helpers.Transforms(), helpers.Transforms(0, 20, 0.3), helpers.Transforms(5, 0, 0)):
         rows, columns = moves.matrices(48, 7, 3)
         assert rows.shape == columns.shape == (48 + 2 * moves.pad, 48)
-        assert (
-            rows.min() >= 0 and rows.sum(axis=1).max() <= 1 + 1e-5
-        )  # an average of pixels, or of them and mid-grey, 0
-    for matrix in helpers.Transforms(0, 0, 0).matrices(48, 1, 2):
-        np.testing.assert_array_equal(matrix, np.eye(48))
+        assert rows.min() >= 0 and rows.sum(axis=1).max() <= 1 + 1e-5  # of pixels, or of them and mid-grey, 0
+    assert all(np.array_equal(matrix, np.eye(48)) for matrix in helpers.Transforms(0, 0, 0).matrices(48, 1, 2))
     one, again, other = (helpers.Transforms(0, 4, 0.1).matrices(48, 1, step)[0] for step in (0, 0, 1))
     assert np.array_equal(one, again) and not np.array_equal(one, other) and not np.array_equal(one, np.eye(48))
 
@@ -121,16 +118,12 @@ def test_an_image_that_no_gradient_reached_is_the_noise_it_was(tiny):
     found = helpers.maximize(silent, "relu", [0, 1], SIDE, 2)
     noise = np.stack([np.random.default_rng((0, c, 0)).normal(0, 0.1, (3, SIDE, SIDE // 2 + 1, 2)) for c in (0, 1)])
     np.testing.assert_allclose(found.images, image_of(noise, "fourier"), atol=1e-4)
-    assert found.moved.tolist() == [False, False] and helpers.maximize(tiny, "linear", 0, SIDE, 1).moved.tolist() == [
-        True
-    ]
+    assert not found.moved.any() and helpers.maximize(tiny, "linear", [0, 1], SIDE, 1).moved.all()
 
 
-def test_nan_stops_with_step_and_target_named():
-    inputs = keras.Input((None, None, 3))
-    broken = keras.layers.Lambda(lambda x: tf.math.log(x - 9), name="broken")(inputs)
-    with pytest.raises(FloatingPointError, match="broken channel 2: the objective is not finite at step 0"):
-        helpers.maximize(keras.Model(inputs, broken), "broken", [2], SIDE, 2)
+def test_nan_stops_with_step_and_target_named(tiny):
+    with pytest.raises(FloatingPointError, match="linear channel 2: the objective is not finite at step 0"):
+        helpers.maximize(tiny, "linear", [2], SIDE, 2, objective=lambda f: tf.math.log(-1 - f[:, 0, 0, 0] ** 2))
 
 
 def test_progress_is_silent_at_first_and_leaves_nothing_behind(tiny, capsys):
@@ -164,22 +157,16 @@ def test_a_model_is_freed_after_its_last_user():
         ({"channels": []}, "channels is empty"),
         ({"channels": [[0], [1]]}, "nested"),
         ({"channels": np.array([False, True])}, "channels 0 to 5, not False"),
-        ({"channels": ["3"]}, "channels 0 to 5, not 3"),
-        ({"size": 31}, "size=31"),
         ({"size": 33}, "even"),
         ({"size": 32.0}, "size=32.0"),
-        ({"size": 10**6}, "size=1000000"),
         ({"steps": 0}, "steps=0"),
-        ({"steps": "2"}, "whole numbers"),
-        ({"rate": 0}, "rate=0"),
         ({"parameterization": "wavelets"}, "'fourier' or 'pixels'"),
         ({"objective": "layer"}, "'channel', 'neuron'"),
         ({"sign": 0}, "sign=0"),
-        ({"seed": -1}, "seed=-1"),
+        ({"seed": 1.5}, "whole numbers"),
         ({"diversity": np.nan}, "diversity=nan"),
         ({"layer": "predictions", "diversity": 1.0}, "has no positions"),
         ({"channels": [0] * 999, "diversity": 1.0}, "at most"),
-        ({"transforms": helpers.Transforms(-1, 0, 0)}, "from 0 up"),
         ({"transforms": (12, 8.0, 1.0)}, "pass Transforms"),
         ({"transforms": (np.nan, 8.0, 0.1)}, "pass Transforms"),
         ({"transforms": "none"}, "or None"),
@@ -190,10 +177,10 @@ def test_arguments_out_of_range(tiny, arguments, words):
         helpers.maximize(tiny, **{"layer": "linear", "channels": 0, "size": SIDE, "steps": 1} | arguments)
 
 
-@pytest.mark.parametrize("shape", [(1, 32, 32, 3), (32, 40, 3), (33, 33, 3)])
-def test_invert_takes_one_square_photo_of_even_side(tiny, shape):
-    with pytest.raises(ValueError, match=r"one square photo|even"):
-        helpers.invert(tiny, "linear", np.zeros(shape), steps=1)
+def test_invert_takes_one_square_photo_of_even_side(tiny):
+    for shape in (1, 32, 32, 3), (32, 40, 3), (33, 33, 3):
+        with pytest.raises(ValueError, match=r"one square photo|even"):
+            helpers.invert(tiny, "linear", np.zeros(shape), steps=1)
 
 
 # -------------------------------------------------------------------------------------------------- the real network
@@ -202,7 +189,7 @@ def test_invert_takes_one_square_photo_of_even_side(tiny, shape):
 def test_pictures_made_without_moves_lose_more_to_the_shift(model):
     layer, channels, kept = "conv3_block4_out", [0, 128, 256, 384], []
     middle = np.median(
-        helpers.channel_responses(model, [layer], helpers.natural_inputs(128).images[::5])[layer], axis=0
+        helpers.channel_responses(model, [layer], helpers.natural_inputs(128).images[::20])[layer], axis=0
     )
     plain = {"parameterization": "pixels", "decorrelate": False, "transforms": None}
     for recipe in (plain, {}):
