@@ -40,7 +40,7 @@ def tiny():
 
     keras.utils.set_random_seed(1)
     inputs = keras.Input((None, None, 3))
-    hidden = keras.layers.Conv2D(8, 5, strides=2, padding="same", activation="tanh")(inputs)
-    linear = keras.layers.Conv2D(6, 3, padding="same", name="linear")(hidden)
+    hidden = keras.layers.Conv2D(8, 5, strides=2, activation="tanh")(inputs)
+    linear = keras.layers.Conv2D(6, 3, name="linear")(hidden)
     pooled = keras.layers.GlobalAveragePooling2D()(linear)
     return keras.Model(inputs, keras.layers.Dense(4, name="predictions")(pooled))

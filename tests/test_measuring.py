@@ -15,7 +15,7 @@ def natural():
 def test_responses_are_means_or_middle_positions_whatever_the_batch(tiny):
     images = np.random.default_rng(0).uniform(size=(19, 32, 32, 3)).astype(np.float32)
     maps = helpers.feature_model(tiny, "linear")(helpers.preprocess(images)).numpy()
-    for objective, wanted in (("channel", maps.mean(axis=(1, 2))), ("neuron", maps[:, 8, 8])):
+    for objective, wanted in (("channel", maps.mean(axis=(1, 2))), ("neuron", maps[:, 6, 6])):
         found = helpers.channel_responses(tiny, "linear", images, objective)
         np.testing.assert_allclose(found, wanted, atol=1e-5)
         np.testing.assert_array_equal(helpers.channel_responses(tiny, ["linear"], images, objective)["linear"], found)

@@ -188,6 +188,14 @@ def test_keras_reads_the_embedded_file_and_both_see_cat_and_coffee(model):
             helpers.top_predictions(logits)
 
 
+def test_the_class_of_the_probe_photos_is_among_five_for_nearly_all(model):
+    rows = [row.split(",") for row in (helpers.PROBE / "labels.csv").read_text(encoding="utf-8").splitlines()[1:]]
+    labels = {helpers.PROBE / file: int(index) for file, _, _, index, _ in rows if index}
+    logits = model.predict(helpers.preprocess(helpers.load_images(labels, 192)), batch_size=16, verbose=0)
+    among = (np.argsort(-logits)[:, :5] == np.array([*labels.values()])[:, None]).any(axis=1)
+    assert len(among) == 136 and among.mean() > 0.97
+
+
 @pytest.mark.parametrize("damage", ["cut short", "one byte", "missing"])
 @pytest.mark.parametrize("embedded", [True, False])
 def test_damaged_weights_are_refused(tmp_path, monkeypatch, damage, embedded):

@@ -176,11 +176,10 @@ def test_setup_cell_on_colab_needs_the_address_and_clones_once(setup_cell, tmp_p
     assert "https://github.com/somebody/fork" in calls[0]
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/README.md", "docs/engine.md"])
-def test_relative_links_of_the_pages(name):
-    text = (ROOT / name).read_text(encoding="utf-8")
-    for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
-        assert "://" in link or ((ROOT / name).parent / link).exists(), f"{link} leads nowhere"
+@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "data" / "README.md"], ids=str)
+def test_relative_links_of_the_pages(page):
+    for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        assert "://" in link or (page.parent / link).exists(), f"{link} leads nowhere"
 
 
 def test_the_picture_of_the_readme_is_the_ladder_of_notebook_04():
