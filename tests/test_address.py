@@ -43,17 +43,13 @@ def test_the_workflow_stamps_a_fork_with_one_commit(tmp_path):
         shutil.copy(ROOT / name, fork)
 
     def run(script):
-        return subprocess.run(
-            ["bash", "-ec", script], cwd=fork, env=environment, check=True, capture_output=True
-        ).stdout
+        words = ["bash", "-ec", script]
+        return subprocess.run(words, cwd=fork, env=environment, check=True, capture_output=True, text=True).stdout
 
     run("git init -qb main && git add . && git -c user.name=a -c user.email=a@b.c commit -qm first")
     run("git init -q --bare ../origin && git remote add origin ../origin && git push -qu origin main")
     for _ in range(2):  # the second finds nothing to do
         run(job["steps"][-1]["run"])
-    assert run("git log --format=%s origin/main").decode().splitlines() == [
-        "Stamp the address some-body/a.fork",
-        "first",
-    ]
+    assert run("git log --format=%s origin/main") == "Stamp the address some-body/a.fork\nfirst\n"
     for page in ("README.md", *(f"notebooks/{path.name}" for path in links.PAGES[1:])):
         assert set(links.addresses(run(f"git show origin/main:{page}"))) == {"some-body/a.fork"}
