@@ -1,4 +1,4 @@
-"""The maintainers' tools: links, trials and environments."""
+"""The maintainers' tools: trials and environments."""
 
 import base64
 import io
@@ -7,7 +7,6 @@ import re
 import sys
 
 import environments
-import links
 import nbformat
 import numpy as np
 import pytest
@@ -21,27 +20,6 @@ import notebooks
 @pytest.fixture(params=sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
 def path(request):
     return request.param
-
-
-def test_the_repositorys_address_is_the_same_everywhere():
-    address = links.PLACE.read_text(encoding="utf-8").strip()
-    for page in links.PAGES:
-        found = links.addresses(page.read_text(encoding="utf-8"))
-        assert found and set(found) == {address}, f"{page.name}: make links REPO={address} stamps {address}"
-
-
-def test_stamping_changes_the_address_and_nothing_else(path):
-    text, address = path.read_text(encoding="utf-8"), links.PLACE.read_text(encoding="utf-8").strip()
-    other = links.stamped(text, "some-body/a.fork")
-    assert links.addresses(other) == ["some-body/a.fork"] * 2  # the badge and the setup cell
-    assert 'if REPOSITORY == \\"OWNER/NAME\\"' in other and links.stamped(other, address) == text
-
-
-@pytest.mark.parametrize("arguments", [[], ["nobody"], ["a/b/c"], ["https://github.com/a/b"], ["a/b", "c/d"]])
-def test_an_address_that_is_none_changes_nothing(arguments, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["links.py", *arguments])
-    with pytest.raises(SystemExit, match="make links REPO=owner/name"):
-        links.main()
 
 
 def executed(printed="1", shade=0.0):
