@@ -31,10 +31,10 @@ help:
 	@touch $@
 
 run: .venv/ready
-	@$(BIN)/python tools/notebooks.py run --only "$(NB)"
+	@$(BIN)/python tools/execute.py run --only "$(NB)"
 
 execute: .venv/ready
-	@$(BIN)/python tools/notebooks.py execute --only "$(NB)"
+	@$(BIN)/python tools/execute.py execute --only "$(NB)"
 
 test: .venv/ready
 	@$(BIN)/python -m pytest tests $(or $(wildcard notebooks/$(NB)*.ipynb),$(error no notebook starts with $(NB): say NB=03))

@@ -2,10 +2,10 @@
 
 import nbformat
 import pytest
+from execute import to_html
 from nbconvert import HTMLExporter
 from PIL import Image
 
-from notebooks import to_html
 from places import NOTEBOOKS, ROOT, SCREENSHOTS, figures
 
 pytestmark = pytest.mark.places
