@@ -829,6 +829,51 @@ def damaged(images: np.ndarray) -> dict[str, np.ndarray]:
     return {name: np.stack(pictures) for name, pictures in copies.items()}
 
 
+# ------------------------------------------------------------------------------------------------------------- atlas
+
+ATLAS = ROOT / "data" / "atlas"
+
+
+def atlas_picture(layer: str, channel: int, model: keras.Model | None = None) -> np.ndarray:
+    """Return a channel's picture, uint8 (tile, tile, 3), at once from data/atlas/, which `make atlas` makes.
+
+    If the weights of `model`, or without one those that `load_model` would load, are not the atlas', it says so and
+    computes the picture. ValueError for a layer or channel that the atlas lacks, and for files that are damaged.
+    """
+    about, sheet = _atlas(ATLAS, layer, sum(path.stat().st_mtime_ns for path in ATLAS.glob(f"{layer}.*")))
+    if channel not in range(len(about["channels"])):
+        raise ValueError(f"the atlas of {layer} has channels 0 to {len(about['channels']) - 1}, not {channel}")
+    if model is None and (weights_in_use(), about["weights"]) != ("transplant", TRANSPLANT_SHA256):
+        model = load_model()
+    side, recipe, (row, column) = about["tile"], about["recipe"], divmod(channel, about["columns"])
+    if model is None or fingerprint(model) == about["fingerprint"]:
+        return sheet[row * side : (row + 1) * side, column * side : (column + 1) * side].copy()
+    print(f"The atlas was made with other weights: {layer}, channel {channel}, is computed.")
+    made = maximize(model, layer, channel, recipe["size"], recipe["steps"], seed=about["seed"]).images[0]
+    return np.asarray(Image.fromarray(np.uint8(255 * made + 0.5)).resize((side, side), Image.Resampling.LANCZOS))
+
+
+def fingerprint(model: keras.Model) -> str:
+    """Return the SHA-256 of all arrays of a model."""
+    return hashlib.sha256(b"".join(array.tobytes() for array in model.get_weights())).hexdigest()
+
+
+@functools.lru_cache(maxsize=4)
+def _atlas(folder: Path, layer: str, changed: int) -> tuple[dict, np.ndarray]:
+    """Return what the atlas says of a layer and the sheet of its pictures; refused unless the two fit together."""
+    try:
+        about, data = json.loads((folder / f"{layer}.json").read_bytes()), (folder / f"{layer}.jpg").read_bytes()
+        size, columns, side = Image.open(io.BytesIO(data)).size, about["columns"], about["tile"]
+        wanted = columns * side, -(-len(about["channels"]) // columns) * side
+        if size != wanted or hashlib.sha256(data).hexdigest() != about["sheet"]:
+            raise ValueError(f"a sheet of {size} px, cut short or altered; it was written with {wanted}")
+        return about, np.asarray(Image.open(io.BytesIO(data)))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        there = ", ".join(sorted(path.stem for path in folder.glob("*.json"))) or "nothing yet"
+        ways_out = f"`git checkout -- data/atlas` restores it, `make atlas LAYERS={layer}` makes what is missing"
+        raise ValueError(f"no atlas of {layer}, or a damaged one ({error}); there is {there}: {ways_out}") from error
+
+
 # ---------------------------------------------------------------------------------------------------------- plotting
 
 

@@ -10,9 +10,8 @@ import sys
 
 import links
 import pytest
-from PIL import Image
-
 from conftest import ROOT
+from PIL import Image
 
 SECOND_EDITION: list[str] = []  # the numbers of the notebooks that have been rewritten: "01"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -2,9 +2,9 @@
 
 import nbformat
 import pytest
-from execute import to_html
 from nbconvert import HTMLExporter
 from PIL import Image
+from website import to_html
 
 from places import NOTEBOOKS, ROOT, SCREENSHOTS, figures
 
