@@ -1,0 +1,55 @@
+"""Make the pictures that open the notebooks: cut a stored figure, found by its alt text, and reduce it.
+
+python tools/pictures.py [--only 01]    write data/pictures/NN.jpg from notebooks/NN_*.ipynb
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import json
+from pathlib import Path
+
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+PICTURES = {  # notebook: how the alt text of its figure begins, and the part to keep (left, top, right, bottom in [0, 1])
+    "01": ("One photo on its way", (0, 0, 1, 1)),
+}
+
+
+def figure(notebook: Path, alt: str) -> Image.Image:
+    """Return the stored figure whose alt text begins with `alt`; ValueError if there is none."""
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        for output in cell.get("outputs", []):
+            for mime, values in output.get("metadata", {}).items():
+                if isinstance(values, dict) and values.get("alt", "").startswith(alt):
+                    return Image.open(io.BytesIO(base64.b64decode(output["data"][mime]))).convert("RGB")
+    raise ValueError(f"{notebook.name} has no figure whose alt text begins with {alt!r}: execute it first")
+
+
+def strip(picture: Image.Image, box: tuple[float, float, float, float], width: int = 1000, limit: int = 60_000) -> bytes:
+    """Return a part of a picture as a JPEG, at most `width` px wide, of the best quality that stays below `limit` bytes."""
+    part = picture.crop([round(share * side) for share, side in zip(box, picture.size * 2, strict=True)])
+    part.thumbnail((width, width), Image.Resampling.LANCZOS)
+    for quality in range(90, 20, -5):
+        part.save(buffer := io.BytesIO(), "jpeg", quality=quality, optimize=True)
+        if buffer.tell() <= limit:
+            break
+    return buffer.getvalue()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", metavar="NN", help="only this notebook's, e.g. 01")
+    only = parser.parse_args().only
+    (ROOT / "data" / "pictures").mkdir(exist_ok=True)
+    for number, (alt, box) in PICTURES.items():
+        if number.startswith(only):
+            notebook = next((ROOT / "notebooks").glob(f"{number}_*.ipynb"))
+            (ROOT / "data" / "pictures" / f"{number}.jpg").write_bytes(strip(figure(notebook, alt), box))
+
+
+if __name__ == "__main__":
+    main()
