@@ -1108,9 +1108,7 @@ def draw_fields(photo: np.ndarray, fields: dict[str, ReceptiveField], sensitivit
     for weight in sensitivity.values():
         within = [weight[middle - r : middle + r + 1, middle - r : middle + r + 1].sum() for r in range(middle + 1)]
         halves.append(2 * int(np.searchsorted(within, weight.sum() / 2)) + 1)
-    titles = [
-        f"{name}\nhalf within {half} of {fields[name].size} px" for name, half in zip(sensitivity, halves, strict=True)
-    ]
+    titles = [f"{n}\nhalf within {half} of {fields[n].size} px" for n, half in zip(sensitivity, halves, strict=True)]
     figure = image_grid([photo.mean(axis=-1)] * len(titles), titles, len(titles))
     for axes, (layer, weight), half in zip(figure.axes, sensitivity.items(), halves, strict=True):
         axes.images[0].set(cmap="gray", clim=(0, 1))
@@ -1131,7 +1129,7 @@ def block_bars(shares: dict[str, float], photos: int, words: dict[str, str]) -> 
     axes.bar(list(shares), values, yerr=error, capsize=3, color=[STAGES[block[:5]] for block in shares])
     for place, block in enumerate(shares):
         axes.text(place, 0.04, words.get(block, ""), rotation=90, ha="center", va="bottom", fontsize=9)
-    axes.set(ylim=(0, 1.05), ylabel="share of the photos")
+    axes.set(ylim=(0, 1.05), ylabel="photos that keep their class")
     axes.set_xticks(range(len(shares)), [block.replace("_", "\n") for block in shares], fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     return figure

@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
-PICTURES = {  # notebook: how the alt text of its figure begins, and the part to keep (left, top, right, bottom in [0, 1])
+PICTURES = {  # notebook: how the alt text of its figure begins; left, top, right and bottom of the part, in [0, 1]
     "01": ("One photo on its way", (0, 0, 1, 1)),
 }
 
@@ -29,8 +29,8 @@ def figure(notebook: Path, alt: str) -> Image.Image:
     raise ValueError(f"{notebook.name} has no figure whose alt text begins with {alt!r}: execute it first")
 
 
-def strip(picture: Image.Image, box: tuple[float, float, float, float], width: int = 1000, limit: int = 60_000) -> bytes:
-    """Return a part of a picture as a JPEG, at most `width` px wide, of the best quality that stays below `limit` bytes."""
+def strip(picture: Image.Image, box: tuple[float, ...], width: int = 1000, limit: int = 60_000) -> bytes:
+    """Return a part of a picture as a JPEG, at most `width` px wide, as good as `limit` bytes allow."""
     part = picture.crop([round(share * side) for share, side in zip(box, picture.size * 2, strict=True)])
     part.thumbnail((width, width), Image.Resampling.LANCZOS)
     for quality in range(90, 20, -5):
