@@ -903,7 +903,7 @@ def _grid(pictures: Sequence[np.ndarray], titles: Sequence[str], columns: int, t
         place.axis("off")
         if number < len(pictures):
             artist = place.imshow(pictures[number], **style)
-            place.set_title(titles[number] if number < len(titles) else "", fontsize=8, pad=3)
+            place.set_title(titles[number] if number < len(titles) else "", fontsize=8, pad=3, linespacing=1.4)
     figure.suptitle(title, fontsize=11)
     return figure, artist
 
@@ -1025,12 +1025,12 @@ def prediction_grid(photos: np.ndarray, logits: np.ndarray, columns: int = 7) ->
     return image_grid(photos, [f"{p.name.replace('_', ' ')}\n{p.probability:.2f}" for p in best], columns)
 
 
-def map_strip(photo: np.ndarray, maps: Sequence[np.ndarray], titles: Sequence[str] = ()) -> Figure:
-    """Return a photo and maps, each (height, width), in one row, each on a scale of its own.
+def map_strip(photo: np.ndarray, maps: Sequence[np.ndarray], titles: Sequence[str] = (), columns: int = 6) -> Figure:
+    """Return a photo and maps, each (height, width), in rows, each on a scale of its own.
 
     A map without negative values runs from 0 (dark) to its maximum (yellow), another from blue over white (0) to red.
     """
-    figure = image_grid([photo, *maps], titles, len(maps) + 1)
+    figure = image_grid([photo, *maps], titles, columns)
     for axes, values in zip(figure.axes[1:], maps, strict=True):
         top, signed = np.abs(values).max() or 1, values.min() < 0
         axes.images[0].set(cmap="RdBu_r" if signed else "viridis", clim=(-top * signed, top), interpolation="nearest")

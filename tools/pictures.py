@@ -14,8 +14,8 @@ from pathlib import Path
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
-PICTURES = {  # notebook: how the alt text of its figure begins; left, top, right and bottom of the part, in [0, 1]
-    "01": ("One photo on its way", (0, 0, 1, 1)),
+PICTURES = {  # notebook: how its figure's alt text begins; the parts to join: left, top, right, bottom in [0, 1]
+    "01": ("One photo on its way", [(0, 0, 1 / 3, 1 / 2), (2 / 3, 0, 1, 1 / 2), (1 / 3, 1 / 2, 2 / 3, 1)]),
 }
 
 
@@ -29,12 +29,15 @@ def figure(notebook: Path, alt: str) -> Image.Image:
     raise ValueError(f"{notebook.name} has no figure whose alt text begins with {alt!r}: execute it first")
 
 
-def strip(picture: Image.Image, box: tuple[float, ...], width: int = 1000, limit: int = 60_000) -> bytes:
-    """Return a part of a picture as a JPEG, at most `width` px wide, as good as `limit` bytes allow."""
-    part = picture.crop([round(share * side) for share, side in zip(box, picture.size * 2, strict=True)])
-    part.thumbnail((width, width), Image.Resampling.LANCZOS)
+def strip(picture: Image.Image, boxes: list[tuple[float, ...]], width: int = 1000, limit: int = 60_000) -> bytes:
+    """Return parts of a picture side by side as a JPEG, at most `width` px wide, as good as `limit` bytes allow."""
+    parts = [picture.crop([round(b * side) for b, side in zip(box, picture.size * 2, strict=True)]) for box in boxes]
+    joined = Image.new("RGB", (sum(part.width for part in parts), max(part.height for part in parts)), "white")
+    for number, part in enumerate(parts):
+        joined.paste(part, (sum(before.width for before in parts[:number]), 0))
+    joined.thumbnail((width, width), Image.Resampling.LANCZOS)
     for quality in range(90, 20, -5):
-        part.save(buffer := io.BytesIO(), "jpeg", quality=quality, optimize=True)
+        joined.save(buffer := io.BytesIO(), "jpeg", quality=quality, optimize=True)
         if buffer.tell() <= limit:
             break
     return buffer.getvalue()
@@ -45,10 +48,10 @@ def main() -> None:
     parser.add_argument("--only", default="", metavar="NN", help="only this notebook's, e.g. 01")
     only = parser.parse_args().only
     (ROOT / "data" / "pictures").mkdir(exist_ok=True)
-    for number, (alt, box) in PICTURES.items():
+    for number, (alt, boxes) in PICTURES.items():
         if number.startswith(only):
             notebook = next((ROOT / "notebooks").glob(f"{number}_*.ipynb"))
-            (ROOT / "data" / "pictures" / f"{number}.jpg").write_bytes(strip(figure(notebook, alt), box))
+            (ROOT / "data" / "pictures" / f"{number}.jpg").write_bytes(strip(figure(notebook, alt), boxes))
 
 
 if __name__ == "__main__":
