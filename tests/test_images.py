@@ -6,10 +6,10 @@ import shutil
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from PIL import Image
 
 import helpers
-from conftest import ROOT
 
 CAT = helpers.IMAGES / "cat.jpg"
 

@@ -3,18 +3,17 @@
 import base64
 import io
 import json
+import os
 import re
 import subprocess
 import sys
-import types
 
 import links
 import pytest
+from conftest import ROOT
 from PIL import Image
 
-from conftest import ROOT
-
-SECOND_EDITION: list[str] = []  # the numbers of the notebooks that have been rewritten: "01"
+SECOND_EDITION: list[str] = ["01"]  # the numbers of the notebooks that have been rewritten: "01"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LIMITS_MB = {"04": 2.5, "05": 2.5}
 LOCAL_PATHS = re.compile(r"(/root/|/home/|/tmp/|/Users/|/content/|[A-Z]:\\)")
@@ -123,57 +122,48 @@ def test_colab_link_and_relative_links(path, cells):
         assert "://" in link or (path.parent / link).exists(), f"{link} leads nowhere"
 
 
-def test_setup_cells_are_identical():
+def test_setup_cells_are_identical_and_short():
     first = {"".join(code(json.loads(path.read_text(encoding="utf-8"))["cells"])[0]["source"]) for path in NOTEBOOKS}
-    assert len(first) == 1
+    assert len(first) == 1 and sum(bool(line.strip()) for line in first.pop().splitlines()) <= 10
 
 
 @pytest.fixture
-def setup_cell(monkeypatch, tmp_path):
-    """The setup cell as a function that runs it; the model is not really loaded."""
-    import helpers
+def setup_cell(tmp_path):
+    """A function that runs the setup cell twice in a folder: what it printed, or how it failed. `project` is a stub."""
+    project, package = tmp_path / "project", tmp_path / "packages/google/colab"
+    for folder in (project / "data/probe/birds", project / "notebooks", package, tmp_path / "empty"):
+        folder.mkdir(parents=True)
+    (project / "helpers.py").write_text("load_model = lambda: 'the model'")
+    for words in ("init --quiet", "add .", "-c user.name=a -c user.email=a@b.c commit --quiet -m stub"):
+        subprocess.run(["git", *words.split()], cwd=project, check=True)
+    local = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.{project.as_uri()}.insteadOf"}
+    local |= {"GIT_CONFIG_VALUE_0": "https://github.com/somebody/fork", "GIT_ALLOW_PROTOCOL": "file"}
+    local |= {"PYTHONPATH": str(package.parent.parent)}
+    cell = "".join(code(json.loads(NOTEBOOKS[0].read_text(encoding="utf-8"))["cells"])[0]["source"])
 
-    monkeypatch.setattr(helpers, "load_model", lambda: "the model")
-    source = "".join(code(json.loads(NOTEBOOKS[0].read_text(encoding="utf-8"))["cells"])[0]["source"])
+    def run(folder, before="", address="OWNER/NAME"):
+        source = f"{before}\n{2 * (links.stamped(cell, address) + chr(10))}\nprint(helpers.__file__, model)"
+        words = [sys.executable, "-c", source]
+        found = subprocess.run(words, cwd=tmp_path / folder, env=os.environ | local, capture_output=True, text=True)
+        return found.stdout.strip() or found.stderr.strip().splitlines()[-1]
 
-    def run(folder, address="OWNER/NAME", **scope):
-        monkeypatch.chdir(folder)
-        exec(compile(links.stamped(source, address), "setup cell", "exec"), scope)
-        return scope
-
+    run.here = tmp_path
     return run
 
 
 @pytest.mark.parametrize("folder", [".", "notebooks", "data/probe/birds"])
-def test_setup_cell_finds_the_project_and_may_run_twice(setup_cell, folder):
-    once = setup_cell(ROOT / folder)
-    before = list(sys.path)
-    assert once["project"] == ROOT and once["model"] == "the model"
-    assert setup_cell(ROOT / folder, **once)["project"] == ROOT and sys.path == before
+def test_setup_cell_finds_the_project(setup_cell, folder):
+    assert setup_cell(f"project/{folder}") == f"{setup_cell.here / 'project' / 'helpers.py'} the model"
 
 
-def test_setup_cell_elsewhere_says_what_to_do(setup_cell, tmp_path):
-    with pytest.raises(RuntimeError, match="start Jupyter in the project's folder"):
-        setup_cell(tmp_path)
+def test_setup_cell_elsewhere_says_what_to_do(setup_cell):
+    assert setup_cell("empty").startswith("AssertionError: no project here: start Jupyter in its folder")
 
 
-def test_setup_cell_on_colab_needs_the_address_and_clones_once(setup_cell, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
-    calls = []
-
-    def clone(command, check):
-        calls.append(command)
-        (tmp_path / "cnn-filters" / "notebooks").mkdir(parents=True)
-        (tmp_path / "cnn-filters" / "helpers.py").touch()
-
-    monkeypatch.setattr(subprocess, "run", clone)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    with pytest.raises(RuntimeError, match="REPOSITORY is not set"):
-        setup_cell(tmp_path, "OWNER/NAME")
-    for _ in range(2):
-        setup_cell(tmp_path, "somebody/fork")
-    assert len(calls) == 1 and calls[0][:5] == ["git", "clone", "--quiet", "--depth", "1"]
-    assert "https://github.com/somebody/fork" in calls[0]
+def test_setup_cell_on_colab_fetches_the_project_or_says_what_to_do(setup_cell):
+    assert "on Colab, write its owner/name above" in setup_cell("empty", "import google.colab")
+    clone = setup_cell.here / "empty" / "cnn-filters"
+    assert setup_cell("empty", "import google.colab", "somebody/fork") == f"{clone / 'helpers.py'} the model"
 
 
 @pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "data" / "README.md"], ids=str)

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import argparse
 import base64
-import html
 import os
-import re
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +17,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from website import make_site
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
@@ -109,63 +107,19 @@ def ladder(notebook: nbformat.NotebookNode) -> bytes | None:
     return None
 
 
-def build(paths: list[Path], folder: Path) -> None:
-    """Execute notebooks into folder/notebooks, and make an HTML site of all five in folder/site."""
-    executed = folder / "notebooks"
+def build(paths: list[Path], build_folder: Path) -> None:
+    """Execute notebooks into the build folder and make an HTML site of those that are there."""
+    executed, site = build_folder / "notebooks", build_folder / "site"
     executed.mkdir(parents=True, exist_ok=True)
     for path in paths:
         nbformat.write(execute(path), executed / path.name)
-    make_site(executed, folder / "site")
-    print(f"executed notebooks: {executed}\nopen this in a browser: {folder / 'site' / 'index.html'}")
+    make_site(executed, site)
+    print(f"executed notebooks: {relative(executed)}\nopen this in a browser: {relative(site / 'index.html')}")
 
 
-def make_site(executed: Path, site: Path) -> None:
-    """Make pages of the executed notebooks, of the stored one where none was executed, and a page that lists them."""
-    site.mkdir(parents=True, exist_ok=True)
-    (site.parent / "data").mkdir(exist_ok=True)
-    for name in ("colab-badge.svg", "README.md"):  # what the pages show and point to
-        shutil.copy(ROOT / "data" / name, site.parent / "data")
-    rows = []
-    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
-        done = executed / path.name
-        notebook = nbformat.read(done if done.exists() else path, as_version=4)
-        (site / f"{path.stem}.html").write_text(to_html(notebook, path.stem), encoding="utf-8")
-        title = re.search(r"(?m)^# (.+)$", notebook.cells[0].source)
-        rows.append(f'<li><a href="{path.stem}.html">{html.escape(title.group(1) if title else path.stem)}</a></li>')
-    (site / "index.html").write_text(INDEX.format(rows="\n".join(rows)), encoding="utf-8")
-
-
-# nbconvert cuts code off at a narrow screen's edge, and breaks the lines of printed tables wherever that edge falls.
-PHONE = """.jp-InputArea-editor { overflow-x: auto }
-@media (max-width: 600px) { .jp-Notebook pre { white-space: pre !important; overflow-x: auto } }"""
-
-
-def to_html(notebook: nbformat.NotebookNode, title: str) -> str:
-    """Render one executed notebook to a page of its own that asks no other host for anything."""
-    from nbconvert import HTMLExporter
-
-    exporter = HTMLExporter(mathjax_url="", require_js_url="", mermaid_js_url="", jquery_url="")
-    page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
-    page = re.sub(r'<script[^>]*src="[^"]*"[^>]*>\s*</script>', "", page)
-    page = re.sub(r'<script type="module">.*?</script>', "", page, flags=re.DOTALL)  # mermaid, which we do not use
-    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
-        for values in output.get("metadata", {}).values():  # nbconvert leaves the alt texts out
-            page = page.replace(NO_ALT, f'alt="{html.escape(values.get("alt", ""))}"', 1)
-    page = page.replace("</head>", f"<style>{PHONE}</style></head>", 1)
-    return re.sub(r'href="(\d\d_\w+)\.ipynb"', r'href="\1.html"', page)
-
-
-NO_ALT = 'alt="No description has been provided for this image"'
-INDEX = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Visualizing filters in a CNN (ResNet50V2)</title>
-<style>body {{ font: 18px/1.6 system-ui, sans-serif; max-width: 40em; margin: 3em auto; padding: 0 1em }}</style>
-<h1>Visualizing filters in a CNN (ResNet50V2)</h1>
-<ol>
-{rows}
-</ol>
-</html>
-"""
+def relative(path: Path) -> Path:
+    """Return a path as seen from the working directory where it lies below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def main() -> None:
