@@ -17,6 +17,7 @@ import csv
 import filecmp
 import hashlib
 import io
+import itertools
 import re
 import shutil
 import struct
@@ -75,13 +76,12 @@ def fetch(package: SimpleNamespace, cache_dir: Path) -> Path:
     """Return the package file in the cache, downloaded if it is not there; BuildError if it is not the right one."""
     folder = cache_dir / package.name
     folder.mkdir(parents=True, exist_ok=True)
-    if package.client == "pip":
+    command, pattern = ["apt-get", "download", f"{package.name}={package.version}"], "*.deb"
+    if package.client == "pip":  # one wheel wherever it runs
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
         command += ["--python-version", "3.11", f"{package.name}=={package.version}"]
-        command += [f"--platform=manylinux{p}_x86_64" for p in ("2014", "_2_27", "_2_28")]  # one wheel wherever it runs
+        command += [f"--platform=manylinux{p}_x86_64" for p in ("2014", "_2_27", "_2_28")]
         pattern = "*.whl"
-    else:
-        command, pattern = ["apt-get", "download", f"{package.name}={package.version}"], "*.deb"
     if not list(folder.glob(pattern)):
         print(f"downloading {package.name} {package.version}", flush=True)
         if shutil.which(command[0]) is None or subprocess.run(command, cwd=folder).returncode:
@@ -226,14 +226,10 @@ def readme(text: str, photos: list[SimpleNamespace]) -> str:
     lines = ["### Packages", "", "| package | version | client | folder that the paths start from |"]
     lines += ["|---|---|---|---|"]
     lines += [f"| {p.name} | {p.version} | {p.client} | `{p.root}` |" for p in PACKAGES.values()]
-    folder = ""
-    for photo in photos:
-        parent, _, name = photo.file.rpartition("/")
-        if parent != folder:
-            lines += ["", f"### {parent}", "", "| file | package | path in the package | author | licence |"]
-            lines += ["|---|---|---|---|---|"]
-        folder = parent
-        lines.append(f"| {name} | {photo.package} | `{photo.path}` | {photo.author} | {photo.licence} |")
+    for folder, group in itertools.groupby(photos, lambda photo: photo.file.rpartition("/")[0]):
+        lines += ["", f"### {folder}", "", "| file | package | path in the package | author | licence |"]
+        lines += ["|---|---|---|---|---|"]
+        lines += [f"| {Path(p.file).name} | {p.package} | `{p.path}` | {p.author} | {p.licence} |" for p in group]
     return "\n\n".join([text.split(FIRST)[0] + FIRST, "\n".join(lines), LAST + text.split(LAST)[1]])
 
 
@@ -282,11 +278,10 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         if not arguments.check:
-            build(arguments.cache_dir, DATA)
-        elif different := check(arguments.cache_dir, DATA):
+            return build(arguments.cache_dir, DATA)
+        if different := check(arguments.cache_dir, DATA):
             raise BuildError("differs from a fresh build: " + ", ".join(different))
-        else:
-            print("a fresh build is identical")
+        print("a fresh build is identical")
     except BuildError as error:
         sys.exit(f"build_data: {error}")
 

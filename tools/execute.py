@@ -99,27 +99,21 @@ def refresh(paths: list[Path]) -> None:
 
 def ladder(notebook: nbformat.NotebookNode) -> bytes | None:
     """Return the figure of notebook 04 that stands at the head of the README: the one that is called a ladder."""
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            alt = output.get("metadata", {}).get("image/jpeg", {}).get("alt", "")
-            if alt.startswith("The ladder"):
-                return base64.b64decode(output["data"]["image/jpeg"])
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    for output in (output for output in outputs if "image/jpeg" in output.get("data", {})):
+        if output.metadata.get("image/jpeg", {}).get("alt", "").startswith("The ladder"):
+            return base64.b64decode(output.data["image/jpeg"])
     return None
 
 
-def build(paths: list[Path], build_folder: Path) -> None:
-    """Execute notebooks into the build folder and make an HTML site of those that are there."""
-    executed, site = build_folder / "notebooks", build_folder / "site"
+def build(paths: list[Path], folder: Path) -> None:
+    """Execute notebooks into folder/notebooks, and make an HTML site of all five in folder/site."""
+    executed = folder / "notebooks"
     executed.mkdir(parents=True, exist_ok=True)
     for path in paths:
         nbformat.write(execute(path), executed / path.name)
-    make_site(executed, site)
-    print(f"executed notebooks: {relative(executed)}\nopen this in a browser: {relative(site / 'index.html')}")
-
-
-def relative(path: Path) -> Path:
-    """Return a path as seen from the working directory where it lies below it."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    make_site(executed, folder / "site")
+    print(f"executed notebooks: {executed}\nopen this in a browser: {folder / 'site' / 'index.html'}")
 
 
 def main() -> None:
