@@ -585,7 +585,8 @@ def maximize(
         raise ValueError(f"diversity compares images made together: pass at most {len(targets) // parts} at {size} px")
     chunk = -(-len(targets) // parts)
     one_hot = tf.Variable(np.zeros((chunk, model.get_layer(layer).output.shape[-1]), np.float32))
-    rival = check_layer(model, layer) is model.layers[-1]
+    last = check_layer(model, layer)
+    rival = last is model.layers[-1] and len(last.output.shape) == 2
     goal_of = _goal(feature_model(model, layer), one_hot, objective, float(sign), float(diversity), rival)
     ascent = _Ascent(goal_of, chunk, size, parameterization, decorrelate, rate, decay)
     results = []
