@@ -521,7 +521,7 @@ def recipe_for(model: keras.Model, layer: str) -> Recipe:
     """Return the recipe for a layer (measured in docs/recipe.md): 128 px where one position sees at most that, 224 px
     where it sees more, and a calmer one for the classes.
     """
-    if check_layer(model, layer) is model.layers[-1]:
+    if _holds_logits(model, layer):
         return Recipe(224, 90, 0.05, True, Transforms(16, 16, 0.2), 56 / 90)
     try:
         near = receptive_field(model, layer).size <= 128
@@ -529,6 +529,12 @@ def recipe_for(model: keras.Model, layer: str) -> Recipe:
         near = False
     deep = Recipe(224, 42, 0.1, False, Transforms(16, 16, 0.2), 24 / 42)
     return Recipe(128, 64, 0.1, False, Transforms(), 0) if near else deep
+
+
+def _holds_logits(model: keras.Model, layer: str) -> bool:
+    """Return whether a layer is the Dense layer that ends the model; any other last layer is climbed for itself."""
+    found = check_layer(model, layer)
+    return found is model.layers[-1] and isinstance(found, keras.layers.Dense)
 
 
 class Optimized(NamedTuple):
@@ -585,8 +591,7 @@ def maximize(
         raise ValueError(f"diversity compares images made together: pass at most {len(targets) // parts} at {size} px")
     chunk = -(-len(targets) // parts)
     one_hot = tf.Variable(np.zeros((chunk, model.get_layer(layer).output.shape[-1]), np.float32))
-    last = check_layer(model, layer)
-    rival = last is model.layers[-1] and len(last.output.shape) == 2
+    rival = _holds_logits(model, layer)
     goal_of = _goal(feature_model(model, layer), one_hot, objective, float(sign), float(diversity), rival)
     ascent = _Ascent(goal_of, chunk, size, parameterization, decorrelate, rate, decay)
     results = []
