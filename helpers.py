@@ -14,12 +14,11 @@ import hashlib
 import io
 import json
 import os
-import socket
-import threading
+import sys
+import tempfile
 import urllib.request
 import warnings
-from collections.abc import Iterable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,12 +30,16 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
+from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parent
 IMAGES = ROOT / "data" / "images"
 PROBE = ROOT / "data" / "probe"
 TRANSPLANT = ROOT / "data" / "resnet50v2_transplant.weights.h5"
 TRANSPLANT_SHA256 = "0357ef9230e87bd32ddf136f2ecf065d5bbebc956577f444e97dd1461cf5988e"
+OFFICIAL = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
+OFFICIAL += "resnet50v2_weights_tf_dim_ordering_tf_kernels.h5"  # Keras' own file, and its hash
+OFFICIAL_MD5 = "3ef43a0b657b3be2300d5770ece849e0"
 MID_GREY = 127  # of 255: the ground that the probe photos were cut out onto, and what zero padding is to the network
 
 # ------------------------------------------------------------------------------------------------------------- model
@@ -51,10 +54,12 @@ def load_model(weights: str | os.PathLike | None = None) -> keras.Model:
     """Return ResNet50V2: images in [-1, 1], shape (n, height, width, 3), sides from 32 up, to logits (n, 1000).
 
     `weights` is "transplant" (the file in data/, the default), "imagenet" (Keras' official file, downloaded once) or
-    the path of a weights file for this architecture. BatchNorm stays in inference mode.
-    Raises FileNotFoundError, ValueError (damaged, altered or foreign file) or ConnectionError, each saying what to do.
+    the path of a weights file for this architecture; one printed sentence says which. BatchNorm stays in inference
+    mode. Raises FileNotFoundError, ValueError (damaged, altered or foreign file), ConnectionError or RuntimeError
+    (Keras is set up so that this cannot work), each saying what to do.
     """
     name = weights_in_use(weights)
+    _check_setup()
     base = keras.applications.ResNet50V2(include_top=False, pooling="avg", weights=None, input_shape=(None, None, 3))
     logits = keras.layers.Dense(1000, name="predictions")(base.output)
     model = keras.Model(base.input, logits, name="resnet50v2")
@@ -71,7 +76,16 @@ def load_model(weights: str | os.PathLike | None = None) -> keras.Model:
                 f"{str(error).splitlines()[0][:200]} Pass such a file, its name ending in .weights.h5, or 'transplant'."
             ) from error
     model.trainable = False
+    owner = {"transplant": "the weights that come with this project", "imagenet": "Keras' official ImageNet weights"}
+    print(f"ResNet50V2 is loaded with {owner.get(name, f'the weights in {Path(name).name}')}: 25.6 million parameters.")
     return model
+
+
+def _check_setup() -> None:
+    """Raise RuntimeError if Keras is set to another backend, data format or precision than this module works with."""
+    found = keras.config.backend(), keras.config.image_data_format(), keras.config.dtype_policy().name
+    if found != (wanted := ("tensorflow", "channels_last", "float32")):
+        raise RuntimeError(f"Keras is set to {', '.join(found)}; this project needs {', '.join(wanted)}: set it back")
 
 
 def _check_weights_file(path: Path) -> None:
@@ -87,41 +101,18 @@ def _check_weights_file(path: Path) -> None:
 
 def _official_weights() -> list[np.ndarray]:
     """Return the arrays of Keras' official ImageNet file, cached or downloaded; ConnectionError without either."""
-    from keras.src.applications import resnet  # where Keras keeps the address and the hash of its file
-
-    file = "resnet50v2_weights_tf_dim_ordering_tf_kernels.h5"
-    cached = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models" / file
-    ways_out = (
-        f"Either connect to the internet once (or put {file} into {cached.parent}), "
-        "or use the embedded weights: load_model('transplant'), and RESNET50V2_WEIGHTS unset."
-    )
-    known = cached.is_file() and hashlib.md5(cached.read_bytes()).hexdigest() == resnet.WEIGHTS_HASHES["resnet50v2"][0]
-    timeout = socket.getdefaulttimeout()
+    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
+    kept = [folder / "models" / Path(OFFICIAL).name for folder in (home, Path(tempfile.gettempdir()) / ".keras")]
     try:
-        if not known:  # Keras' own download would wait for ever: ask first, and let a stalled read end
-            _ask(resnet.BASE_WEIGHTS_PATH + file)
-            socket.setdefaulttimeout(8)
-        return keras.applications.ResNet50V2(weights="imagenet", classifier_activation=None).get_weights()
-    except ValueError as error:
-        raise ValueError(f"the official weights arrived damaged and were refused ({error}). {ways_out}") from error
-    except Exception as error:  # Keras wraps what urllib raises in a bare Exception
-        raise ConnectionError(f"the official weights cannot be downloaded ({error!r}). {ways_out}") from error
-    finally:
-        socket.setdefaulttimeout(timeout)
-
-
-def _ask(address: str, seconds: float = 6) -> None:
-    """Raise OSError unless an address answers in time; in a thread, since no time-out ends the look-up of a name."""
-    answer: Future = Future()
-
-    def request() -> None:
-        try:
-            answer.set_result(urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=seconds))
-        except Exception as error:
-            answer.set_exception(error)
-
-    threading.Thread(target=request, daemon=True).start()
-    answer.result(timeout=seconds + 1).close()
+        if OFFICIAL_MD5 not in [hashlib.md5(path.read_bytes()).hexdigest() for path in kept if path.is_file()]:
+            urllib.request.urlopen(OFFICIAL, timeout=6).close()  # Keras' download would wait for ever: ask first
+        path = keras.utils.get_file(origin=OFFICIAL, cache_subdir="models", file_hash=OFFICIAL_MD5)
+        return keras.applications.ResNet50V2(weights=path, classifier_activation=None).get_weights()
+    except Exception as error:  # what urllib raises, Keras wraps in a bare Exception; a wrong hash is a ValueError
+        raise ConnectionError(
+            f"the official weights cannot be had ({error!r}). Either connect to the internet once (or put the file "
+            f"{kept[0].name} into {kept[0].parent}), or use load_model('transplant') and unset RESNET50V2_WEIGHTS."
+        ) from error
 
 
 @functools.cache
@@ -143,6 +134,8 @@ def top_predictions(logits: np.ndarray, k: int = 5) -> list[Prediction]:
     scores = np.asarray(logits, np.float64).reshape(-1)
     if scores.shape != (1000,):
         raise ValueError(f"expected the 1,000 logits of one image, got shape {np.shape(logits)}")
+    if not np.isfinite(scores).all():
+        raise ValueError("the logits hold NaN or infinite values: check the image and the weights")
     probabilities = np.exp(scores - scores.max())
     probabilities /= probabilities.sum()
     return [Prediction(int(i), class_names()[i], float(probabilities[i])) for i in np.argsort(-scores)[:k]]
@@ -151,22 +144,47 @@ def top_predictions(logits: np.ndarray, k: int = 5) -> list[Prediction]:
 # ------------------------------------------------------------------------------------------------------------ images
 
 
-def load_image(source: str | os.PathLike | Image.Image, size: int | None = 224) -> np.ndarray:
+def load_image(source: str | os.PathLike | Image.Image | np.ndarray, size: int | None = 224) -> np.ndarray:
     """Return a photo upright as float32 RGB in [0, 1], cut to its central square and resized to (size, size, 3).
 
-    With `size=None` neither cut nor resized. Transparency is laid on mid-grey; grey, palette, CMYK and 16-bit photos
-    are converted. Raises FileNotFoundError or ValueError for what is no photo of at least 32 px a side.
+    `source` is a path, a Pillow image or an array, uint8 or float in [0, 1]; with `size=None` it is neither cut nor
+    resized. Transparency is laid on mid-grey; grey, palette, CMYK and 16-bit photos are converted. Raises
+    FileNotFoundError, TypeError or ValueError for what is no photo of at least 32 px a side.
     """
-    photo = source if isinstance(source, Image.Image) else _open_image(Path(source).expanduser())
-    label = "the photo" if isinstance(source, Image.Image) else Path(source).name
+    label = Path(source).name if isinstance(source, str | os.PathLike) else "the photo"
+    if isinstance(source, str | os.PathLike):
+        photo = _open_image(Path(source).expanduser())
+    elif isinstance(source, np.ndarray):
+        photo = _from_array(source)
+    elif isinstance(source, Image.Image):
+        photo = source
+    else:
+        raise TypeError(f"a photo is a path, a Pillow image or an array, not {type(source).__name__}")
     if min(photo.size) < 32:
         raise ValueError(f"{label} is {photo.width}×{photo.height} px; the network needs at least 32 px a side")
     photo = _to_rgb(ImageOps.exif_transpose(photo), label)
     if size is not None:
-        if size < 32:
-            raise ValueError(f"size={size}: the network needs at least 32 px a side")
+        _check_size(size)
         photo = ImageOps.fit(photo, (size, size), Image.Resampling.LANCZOS)
     return np.asarray(photo, np.float32) / 255
+
+
+def _check_size(size: int, least: int = 32, most: int = 4096, even: bool = False) -> None:
+    """Raise ValueError unless a side in px is a whole number in range, and even where it has to be."""
+    whole = isinstance(size, int | np.integer) and not isinstance(size, bool)
+    if not whole or not least <= size <= most or (even and size % 2):
+        raise ValueError(f"size={size!r}: pass {'an even' if even else 'a whole'} number of pixels, {least} to {most}")
+
+
+def _from_array(array: np.ndarray) -> Image.Image:
+    """Return an array (height, width), (…, 3) or (…, 4), uint8 or float in [0, 1], as a Pillow image."""
+    if array.size == 0 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[-1] not in (3, 4)):
+        raise ValueError(f"an array of shape {array.shape} is no photo: pass (height, width, 3)")
+    if array.dtype != np.uint8:
+        if not (np.isfinite(array).all() and array.min() >= -1e-3 and array.max() <= 1 + 1e-3):
+            raise ValueError("an array that is a photo holds uint8, or floats in [0, 1] without NaN")
+        array = np.round(255 * np.clip(array, 0, 1)).astype(np.uint8)
+    return Image.fromarray(array)
 
 
 def _open_image(path: Path) -> Image.Image:
@@ -225,6 +243,8 @@ def preprocess(images: np.ndarray) -> np.ndarray:
     array = np.asarray(images)
     if array.ndim not in (3, 4) or array.shape[-1] != 3:
         raise ValueError(f"expected shape (height, width, 3) or (n, height, width, 3), got {array.shape}")
+    if len(array) == 0:
+        raise ValueError("the batch is empty: pass at least one image")
     if min(array.shape[-3:-1]) < 32:
         raise ValueError(f"images of {array.shape[-3]}×{array.shape[-2]} px: the network needs at least 32 px a side")
     if array.dtype == np.uint8:
@@ -255,22 +275,16 @@ def natural_inputs(
 
     Crops have sides from size / 2 px (or 32) to the photo's shorter side, log-uniformly, and random places. Of a probe
     photo only crops inside the object are taken (at most 2 % of flat mid-grey ground). The same seed, the same crops.
+    Larger photos are reduced first; a file that cannot be read is left out, with a warning that names it.
     """
-    if size < 32:
-        raise ValueError(f"size={size}: the network needs at least 32 px a side")
+    _check_size(size)
     random = np.random.default_rng(seed)
     crops: list[tuple[np.ndarray, str]] = []
     for folder, wanted, ground in ((images, 600, 1.0), (probe, 400, 0.02)):
         if folder is None:
             continue
-        paths, photos, found = list_images(folder), [], []
-        paths = paths[:: -(-len(paths) // wanted)]  # of a larger folder every second photo, or third, …
-        stems = [path.stem for path in paths]
-        for path in paths:
-            photo = Image.fromarray(np.round(255 * load_image(path, None)).astype(np.uint8))
-            name = path.stem if stems.count(path.stem) == 1 else path.with_suffix("").as_posix()
-            photos.append((photo.reduce(max(1, min(photo.size) // 512)), name))  # a camera's would fill the memory
-        for _ in range(-(-wanted // len(photos)) + 20):  # rounds over the photos; in a thin object no crop may fit
+        photos, found = _reduced_photos(list_images(folder), wanted, max(384, size)), []
+        for _ in range(-(-wanted // max(1, len(photos))) + 20):  # rounds; in a thin object no crop may fit
             if len(found) >= wanted:
                 break
             found += [(crop, name) for photo, name in photos if (crop := _random_crop(photo, size, ground, random))]
@@ -278,6 +292,22 @@ def natural_inputs(
     if not crops:
         raise ValueError("no crop could be cut: pass at least one folder of photos, as `images` or as `probe`")
     return NaturalInputs(np.stack([crop for crop, _ in crops]), [name for _, name in crops])
+
+
+def _reduced_photos(paths: list[Path], most: int, side: int) -> list[tuple[Image.Image, str]]:
+    """Open at most `most` photos, evenly chosen, their shorter side at most `side` px, each with a name of its own."""
+    paths = paths[:: -(-len(paths) // most)]  # of a larger folder every second photo, or third, …
+    stems, photos = [path.stem for path in paths], []
+    for path in paths:
+        try:
+            photo = Image.fromarray(np.round(255 * load_image(path, None)).astype(np.uint8))
+        except ValueError as error:
+            warnings.warn(f"left out: {error}", stacklevel=3)
+            continue
+        part = min(1, side / min(photo.size))
+        photo = photo.resize([max(32, round(part * length)) for length in photo.size], Image.Resampling.LANCZOS)
+        photos.append((photo, path.stem if stems.count(path.stem) == 1 else path.with_suffix("").as_posix()))
+    return photos
 
 
 def _random_crop(photo: Image.Image, size: int, ground: float, random: np.random.Generator) -> Image.Image | None:
@@ -317,15 +347,17 @@ def feature_model(model: keras.Model, layers: str | Sequence[str]) -> keras.Mode
     """Return the model from its input to one layer's output, or to a dict {name: output} of several layers."""
     if isinstance(layers, str):
         return keras.Model(model.input, check_layer(model, layers).output)
+    if len(layers) == 0:
+        raise ValueError("the list of layers is empty: pass at least one name")
     return keras.Model(model.input, {name: check_layer(model, name).output for name in layers})
 
 
-def parents(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """Return the layers whose outputs a layer takes, in order; none for the input layer."""
+def parents(model: keras.Model, layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """Return the layers of a model whose outputs a layer takes, in order; none for the input layer."""
     if isinstance(layer, keras.layers.InputLayer):
         return []
     inputs = layer.input if isinstance(layer.input, list) else [layer.input]
-    return [tensor._keras_history.operation for tensor in inputs]
+    return [next(above for above in model.layers if above.output is tensor) for tensor in inputs]
 
 
 def rectified_view(model: keras.Model, layer: str) -> str:
@@ -338,51 +370,83 @@ def rectified_view(model: keras.Model, layer: str) -> str:
         if isinstance(view, keras.layers.Activation):
             break
         if not isinstance(view, kind):
-            view = next((c for c in model.layers if isinstance(c, kind) and view in parents(c)), None)
+            view = next((c for c in model.layers if isinstance(c, kind) and view in parents(model, c)), None)
         if view is None:
             raise ValueError(f"{layer} is not read through a ReLU: take a layer that BatchNorm and a ReLU follow")
     return view.name
 
 
 class ReceptiveField(NamedTuple):
-    """Cell i of a layer sees the `size` pixels from `first` + `stride`·i on, on each axis (zero padding included)."""
+    """Position i of a layer sees `size` pixels from `first` + `stride`·i on, on each axis (zero padding included)."""
 
     size: int
     stride: int
     first: int
 
-    def span(self, cell: int) -> tuple[int, int]:
-        """Return the first and the last pixel that a cell sees; beyond the image where it sees padding."""
-        return self.first + self.stride * cell, self.first + self.stride * cell + self.size - 1
+    def span(self, position: int) -> tuple[int, int]:
+        """Return the first and the last pixel that a position sees; beyond the image where it sees padding."""
+        start = self.first + self.stride * position
+        return start, start + self.size - 1
 
     def clear_of_padding(self, side: int) -> list[int]:
-        """Return the cells along an axis of `side` pixels whose field lies wholly inside the image."""
-        cells = range(-(-side // self.stride))
-        return [i for i in cells if self.span(i)[0] >= 0 and self.span(i)[1] <= side - 1]
+        """Return the positions along an axis of `side` pixels whose field lies wholly inside the image."""
+        positions = range(-(-side // self.stride))
+        return [i for i in positions if self.span(i)[0] >= 0 and self.span(i)[1] <= side - 1]
+
+
+WINDOWS = keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.MaxPooling2D, keras.layers.AveragePooling2D
+POINTWISE = (
+    keras.layers.InputLayer,
+    keras.layers.BatchNormalization,
+    keras.layers.Activation,
+    keras.layers.Add,
+    keras.layers.ReLU,
+)
 
 
 def receptive_field(model: keras.Model, layer: str) -> ReceptiveField:
-    """Return the theoretical receptive field of a layer, from the graph (recurrence of Araujo et al. 2019)."""
+    """Return the theoretical receptive field of a layer, from the graph (recurrence of Araujo et al. 2019).
+
+    ValueError where it depends on the image's size, or where a layer on the way is of a kind that is not known here.
+    """
     target = check_layer(model, layer)
-    fields: dict[str, tuple[int, int, int]] = {}  # layer name → first and last pixel of cell 0, stride
+    fields: dict[str, tuple[int, int, int]] = {}  # layer name → first and last pixel of position 0, stride
     for current in model.layers:
-        above = [fields[parent.name] for parent in parents(current)]
-        first = min((f for f, _, _ in above), default=0)
-        last = max((e for _, e, _ in above), default=0)
+        above = [fields.get(parent.name) for parent in parents(model, current)]
+        if None in above:
+            continue  # after a layer that has no field: an error only if it is the target
+        first, last = min((f for f, _, _ in above), default=0), max((e for _, e, _ in above), default=0)
         stride = above[0][2] if above else 1
         if isinstance(current, keras.layers.ZeroPadding2D):
             shift = current.padding[0][0] * stride
             first, last = first - shift, last - shift
-        elif isinstance(current, keras.layers.Conv2D | keras.layers.MaxPooling2D):
-            window = current.kernel_size if isinstance(current, keras.layers.Conv2D) else current.pool_size
-            before = (window[0] - 1) // 2 if current.padding == "same" else 0
-            first, last = first - before * stride, last + (window[0] - 1 - before) * stride
-            stride *= current.strides[0]
-        elif isinstance(current, keras.layers.GlobalAveragePooling2D | keras.layers.Dense) and current is target:
-            raise ValueError(f"{layer} sees the whole image, whatever its size: it has no receptive field of its own")
+        elif type(current) in WINDOWS:
+            window, step, same = _window(current)
+            if window > 1 and step > 1 and same:
+                continue
+            before = (window - 1) // 2 if same else 0
+            first, last, stride = first - before * stride, last + (window - 1 - before) * stride, stride * step
+        elif not isinstance(current, POINTWISE):
+            continue
         fields[current.name] = (first, last, stride)
-    first, last, stride = fields[layer]
+    if target.name not in fields:
+        raise ValueError(
+            f"{layer} has no receptive field of one size: it, or a layer before it, sees the whole image, "
+            'strides with padding="same", or is of a kind that is not known here'
+        )
+    first, last, stride = fields[target.name]
     return ReceptiveField(last - first + 1, stride, first)
+
+
+def _window(layer: keras.layers.Layer) -> tuple[int, int, bool]:
+    """Return side in positions (dilation included), stride and whether padding is "same" of a convolution or pool."""
+    sides = layer.pool_size if hasattr(layer, "pool_size") else layer.kernel_size
+    if len({*sides}) > 1 or len({*layer.strides}) > 1:
+        raise ValueError(
+            f"{layer.name} has a window of {sides} and strides {layer.strides}: only squares are known here"
+        )
+    dilation = getattr(layer, "dilation_rate", (1, 1))[0]
+    return (sides[0] - 1) * dilation + 1, layer.strides[0], layer.padding == "same"
 
 
 def strongest(values: np.ndarray, sources: Sequence[str], count: int) -> list[int]:
@@ -402,8 +466,8 @@ def check(claim: str, truth: bool) -> None:
 
 # The colour decorrelation that the field shares since Lucid (Olah et al. 2017), divided by its largest column norm.
 COLOURS = np.array([[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]], np.float32) / 0.46195
-RATES = {"fourier": 0.1, "pixels": 0.1}  # of Adam; the tuning is in CONTRIBUTING.md
-CHUNK = 16  # images optimized together: bounds the memory, whatever the number of channels
+PIXELS = 16 * 152**2  # of the images optimized together: bounds the memory, whatever their number
+STEPS_A_CALL = 8  # taken inside one compiled call, between two looks at the progress bar
 
 
 class Transforms(NamedTuple):
@@ -425,97 +489,197 @@ class Transforms(NamedTuple):
         return [np.maximum(0, 1 - distance).astype(np.float32) for distance in distances]
 
 
+class Recipe(NamedTuple):
+    """What `maximize` does unless told otherwise: side in px, steps, Adam's rate, and how the image is moved."""
+
+    size: int
+    steps: int
+    rate: float
+    transforms: Transforms
+
+
+def recipe_for(model: keras.Model, layer: str) -> Recipe:
+    """Return the recipe for a layer: 128 px where one position sees less than that, 224 px where it sees more."""
+    try:
+        near = receptive_field(model, layer).size <= 128
+    except ValueError:  # a layer without positions sees the whole image
+        near = False
+    return Recipe(128, 64, 0.1, Transforms()) if near else Recipe(224, 64, 0.05, Transforms(16, 16, 0.2))
+
+
 class Optimized(NamedTuple):
-    """Optimized images, (n, size, size, 3) in [0, 1], and what was optimized at every step, (n, steps)."""
+    """Optimized images, (n, size, size, 3) in [0, 1]; what was optimized at every step, (n, steps); and for each image
+    whether a gradient ever `moved` it, (n,): behind a ReLU that is off, none does, and the image is the noise it was.
+    """
 
     images: np.ndarray
     history: np.ndarray
+    moved: np.ndarray
 
 
 def maximize(
     model: keras.Model,
     layer: str,
     channels: int | Sequence[int],
-    size: int = 128,
-    steps: int = 64,
+    size: int | None = None,
+    steps: int | None = None,
+    rate: float | None = None,
     parameterization: str = "fourier",
     decorrelate: bool = True,
-    transforms: Transforms | None = Transforms(),  # noqa: B008 (immutable)
-    objective: str = "channel",
+    transforms: Transforms | str | None = "auto",
+    objective: str | Callable[[tf.Tensor], tf.Tensor] = "channel",
     sign: int = 1,
     diversity: float = 0.0,
     seed: int = 0,
 ) -> Optimized:
-    """Return an image for each channel that drives it as hard as gradient ascent can (method: Olah et al. 2017).
+    """Return an image for each channel that drives it hard, by gradient ascent (method: Olah et al. 2017).
 
-    The objective is the channel's mean over all positions ("channel") or its middle cell ("neuron"); a class logit is
-    layer="predictions"; sign=-1 minimizes. A channel given k times gets k images, which `diversity` pushes apart. An
-    image depends on (seed, channel, how-manieth copy), not on its neighbours. One that no gradient reaches is crossed
-    out, with a note. Raises ValueError for arguments out of range, FloatingPointError for an objective that is NaN.
+    The objective is the channel's mean over all positions ("channel"), its middle position ("neuron"), or a function of
+    the features, (n, height, width, channels) or logits (n, 1000), that returns the scores of the n images, (n,). A
+    class logit is layer="predictions"; sign=-1 minimizes. Side, steps, Adam's rate and the moves are those of
+    `recipe_for` the layer unless given; transforms=None moves nothing. A channel given k times gets k images, which
+    `diversity` pushes apart. An image depends on (seed, channel, how-manieth copy), not on its neighbours.
+    Raises ValueError for arguments out of range, FloatingPointError for an objective that is not finite.
     """
+    if np.ndim(channels) > 1:
+        raise ValueError("channels is nested: pass one channel or a flat list of them")
     targets = [check_channel(model, layer, channel) for channel in np.atleast_1d(channels)]
-    moves = Transforms(*(transforms or (0, 0, 0)))
-    _check_ascent(model, layer, len(targets), size, steps, parameterization, objective, sign, diversity, seed, moves)
-    ascend = _ascent(model, layer, size, parameterization, decorrelate, objective, diversity > 0)
-    one_hot = np.eye(check_layer(model, layer).output.shape[-1], dtype=np.float32)[targets]
+    recipe = recipe_for(model, layer)
+    size, steps, rate = (r if g is None else g for g, r in zip((size, steps, rate), recipe[:3], strict=True))
+    moves = _check_transforms(recipe.transforms if isinstance(transforms, str) and transforms == "auto" else transforms)
+    _check_ascent(model, layer, len(targets), size, steps, rate, parameterization, objective, sign, diversity, seed)
     keys = [(seed, channel, targets[:i].count(channel)) for i, channel in enumerate(targets)]
-    images, history = [], []
-    for begin in range(0, len(targets), CHUNK):
-        part = slice(begin, begin + CHUNK)
-        values = tf.Variable(np.stack([_start(size, parameterization, key) for key in keys[part]]))
-        moved = np.zeros(len(keys[part]), bool)
-
-        def gradient_at(step, values=values, part=part, moved=moved):
-            rows, columns = moves.matrices(size, seed, step)
-            score, gradient = ascend(values, one_hot[part], rows, columns, float(sign), float(diversity))
-            moved |= np.any(gradient, axis=tuple(range(1, gradient.ndim)))
-            return score, -gradient
-
-        names = [f"{layer} channel {channel}" for channel in targets[part]]
-        history.append(_optimize(values, gradient_at, steps, RATES[parameterization], names, begin, len(targets)))
-        images.append(_to_image(values, size, parameterization, decorrelate).numpy())
-        for image, name, alive in zip(images[-1], names, moved, strict=True):
-            if not alive:
-                image[np.eye(size, dtype=bool) | np.eye(size, dtype=bool)[::-1]] = 0
-                print(f"{name}: no gradient reached the image, so it never moved. Ascend on the tensor before the ReLU")
-    return Optimized(np.concatenate(images), np.concatenate(history))
+    parts = -(-len(targets) // max(1, round(PIXELS / (size + 2 * moves.pad) ** 2)))
+    if diversity > 0 and parts > 1:
+        raise ValueError(f"diversity compares images made together: pass at most {len(targets) // parts} at {size} px")
+    chunk = -(-len(targets) // parts)
+    one_hot = tf.Variable(np.zeros((chunk, model.get_layer(layer).output.shape[-1]), np.float32))
+    goal_of = _goal(feature_model(model, layer), one_hot, objective, float(sign), float(diversity))
+    ascent = _Ascent(goal_of, chunk, size, parameterization, decorrelate, rate)
+    results = []
+    with _progress(parts * chunk * steps, layer) as bar:
+        for begin in range(0, len(targets), chunk):
+            rows = [min(begin + i, len(targets) - 1) for i in range(chunk)]  # the last chunk is filled up
+            one_hot.assign(np.eye(one_hot.shape[1], dtype=np.float32)[[targets[i] for i in rows]])
+            start = np.stack([_start(size, parameterization, keys[i]) for i in rows])
+            names = [f"{layer} channel {targets[i]}" for i in rows]
+            results.append(ascent.run(start, moves, steps, seed, names, bar))
+    return Optimized(*(np.concatenate(arrays)[: len(targets)] for arrays in zip(*results, strict=True)))
 
 
-def _check_ascent(model, layer, count, size, steps, parameterization, objective, sign, diversity, seed, moves) -> None:
+def _check_transforms(transforms) -> Transforms:
+    """Return transforms as `Transforms`, None as no movement; ValueError in words for anything else."""
+    try:
+        moves = Transforms(*((0, 0, 0) if transforms is None else transforms))
+        right = min(moves) >= 0 and moves.scale < 1 and moves.pad == int(moves.pad) and max(moves) <= 1024
+    except (TypeError, ValueError, OverflowError):
+        right = False
+    if not right:
+        raise ValueError(f"transforms={transforms!r}: pass Transforms(pad, jitter, scale) from 0 up, or None")
+    return moves
+
+
+def _check_ascent(model, layer, count, size, steps, rate, parameterization, objective, sign, diversity, seed) -> None:
     """Raise ValueError for the first argument of `maximize` that is out of range."""
     flat = len(check_layer(model, layer).output.shape) == 2
-    if not all(isinstance(value, int | np.integer) for value in (size, steps, seed)):
-        raise ValueError(f"size={size!r}, steps={steps!r}, seed={seed!r}: pass whole numbers")
+    _check_size(size, most=1024, even=True)
+    if not all(isinstance(value, int | np.integer) for value in (steps, seed)):
+        raise ValueError(f"steps={steps!r}, seed={seed!r}: pass whole numbers")
     for wrong, words in (
         (count < 1, "channels is empty: pass at least one"),
-        (not 32 <= size <= 1024 or size % 2, f"size={size}: pass an even side from 32 to 1024 px"),
         (steps < 1, f"steps={steps}: pass at least 1"),
-        (parameterization not in list(RATES), f"parameterization={parameterization!r}: pass one of {', '.join(RATES)}"),
-        (objective not in ("channel", "neuron"), f"objective={objective!r}: pass 'channel' or 'neuron'"),
+        (not 0 < rate < 10, f"rate={rate}: pass a number between 0 and 10"),
+        (
+            parameterization not in ("fourier", "pixels"),
+            f"parameterization={parameterization!r}: 'fourier' or 'pixels'",
+        ),
+        (
+            not callable(objective) and objective not in ("channel", "neuron"),
+            f"objective={objective!r}: pass 'channel', 'neuron' or a function of the features",
+        ),
         (sign not in (1, -1), f"sign={sign}: pass 1 to maximize or -1 to minimize"),
         (not diversity >= 0, f"diversity={diversity}: pass 0 or more"),
         (seed < 0, f"seed={seed}: pass 0 or more"),
-        (min(moves) < 0 or moves.scale >= 1, f"{moves}: pass numbers from 0 up, the scale below 1"),
         (diversity > 0 and flat, f"diversity compares textures, and {layer} has no positions: pass 0"),
-        (diversity > 0 and count > CHUNK, f"diversity compares images of one chunk: pass at most {CHUNK} channels"),
     ):
         if wrong:
             raise ValueError(words)
 
 
-def _optimize(values, gradient_at, steps: int, rate: float, names: list[str], begin: int, total: int) -> np.ndarray:
-    """Take Adam steps down `gradient_at(step)` → (score, gradient); return the scores, shape (n, steps)."""
-    optimizer, history = keras.optimizers.Adam(rate), np.zeros((len(names), steps), np.float32)
-    for step in range(steps):
-        score, gradient = gradient_at(step)
-        history[:, step] = score
-        if not np.isfinite(history[:, step]).all():
-            bad = names[int(np.argmin(np.isfinite(history[:, step])))]
-            raise FloatingPointError(f"{bad}: the objective is not finite at step {step}")
-        optimizer.apply([gradient], [values])
-        print(f"\r{names[0].split()[0]}: image {begin + len(names)} of {total}, step {step + 1} of {steps}", end="")
-    print()
-    return history
+def _goal(features_of: keras.Model, one_hot: tf.Variable, objective, sign: float, diversity: float) -> Callable:
+    """Return the function inputs → (score of each image, what is to be climbed), both (n,)."""
+
+    def goal_of(inputs):
+        features = features_of(inputs)
+        score = (
+            objective(features) if callable(objective) else tf.reduce_sum(_reduce(features, objective) * one_hot, -1)
+        )
+        if score.shape.rank != 1:
+            raise ValueError(f"the objective returned shape {score.shape}: return one score an image, (n,)")
+        if not diversity:
+            return score, sign * score
+        # mean cosine between the Gram matrices of copies, in units of the score (Olah et al. 2017)
+        flat = tf.reshape(features, [tf.shape(features)[0], -1, features.shape[-1]])
+        gram = tf.math.l2_normalize(tf.matmul(flat, flat, transpose_a=True), axis=[1, 2])
+        copies = tf.linalg.set_diag(tf.matmul(one_hot, one_hot, transpose_b=True), tf.zeros_like(score))
+        alike = tf.reduce_sum(tf.einsum("ncd,mcd->nm", gram, gram) * copies, axis=1)
+        alike /= tf.maximum(tf.reduce_sum(copies, axis=1), 1)
+        return score, sign * score - diversity * tf.stop_gradient(tf.abs(score)) * alike
+
+    return goal_of
+
+
+class _Ascent:
+    """Adam's steps up `goal_of`, several in one compiled call, on the parameters of `count` images at once."""
+
+    def __init__(self, goal_of, count: int, size: int, parameterization: str, decorrelate: bool, rate: float) -> None:
+        self.goal_of, self.size, self.form = goal_of, size, (size, parameterization, decorrelate)
+        self.values = tf.Variable(np.zeros((count, *_start(size, parameterization, [0]).shape), np.float32))
+        self.moved = tf.Variable(tf.zeros(count, tf.bool))
+        self.optimizer = keras.optimizers.Adam(rate)
+        self.optimizer.build([self.values])
+        moves = tf.TensorSpec([None, None, size])  # (concrete: TensorFlow warns of functions that are traced anew)
+        self.climb = tf.function(self._climb, [moves, moves], autograph=False).get_concrete_function()
+
+    def _climb(self, rows, columns):
+        """Take one step for each pair of resampling matrices, (steps, side, size); return the scores, (steps, n)."""
+
+        def step(_, matrices):
+            with tf.GradientTape() as tape:
+                inputs = 2 * _to_image(self.values, *self.form) - 1
+                inputs = tf.einsum("yh,nhwc->nywc", matrices[0], inputs)
+                score, goal = self.goal_of(tf.einsum("xw,nywc->nyxc", matrices[1], inputs))
+            gradient = tape.gradient(goal, self.values, unconnected_gradients="zero")
+            axes = list(range(1, gradient.shape.rank))
+            self.moved.assign(self.moved | tf.reduce_any(gradient != 0, axis=axes))
+            self.optimizer.apply([-gradient], [self.values])
+            return score
+
+        return tf.scan(step, (rows, columns), tf.zeros(self.values.shape[0]), parallel_iterations=1)
+
+    def run(self, start: np.ndarray, moves: Transforms, steps: int, seed: int, names: list[str], bar) -> tuple:
+        """Climb from `start`; return images, history (n, steps) and moved (n,)."""
+        for variable in self.optimizer.variables[2:]:  # the moments; iterations and rate come first
+            variable.assign(tf.zeros_like(variable))
+        self.optimizer.iterations.assign(0)
+        self.values.assign(start)
+        self.moved.assign(tf.zeros_like(self.moved))
+        history: list[np.ndarray] = []
+        for begin in range(0, steps, STEPS_A_CALL):
+            taken = range(begin, min(begin + STEPS_A_CALL, steps))
+            rows, columns = zip(*(moves.matrices(self.size, seed, step) for step in taken), strict=True)
+            history.extend(self.climb(tf.constant(np.stack(rows)), tf.constant(np.stack(columns))).numpy())
+            finite = np.isfinite(history[begin:])
+            if not finite.all():
+                step, bad = np.argwhere(~finite)[0]
+                raise FloatingPointError(f"{names[bad]}: the objective is not finite at step {begin + step}")
+            bar.update(len(taken) * len(names))
+        return _to_image(self.values, *self.form).numpy(), np.stack(history, axis=1), self.moved.numpy()
+
+
+def _progress(total: int, words: str) -> tqdm:
+    """Return a plain progress bar that shows itself after two seconds and leaves nothing behind."""
+    return tqdm(total=total, desc=words, unit="step", file=sys.stdout, delay=2, leave=False)
 
 
 def _start(size: int, parameterization: str, key: Sequence[int]) -> np.ndarray:
@@ -538,40 +702,11 @@ def _to_image(values: tf.Tensor, size: int, parameterization: str, decorrelate: 
 
 
 def _reduce(features: tf.Tensor, objective: str) -> tf.Tensor:
-    """Return one number a channel, (n, channels): the mean over positions, or the middle cell; logits as they are."""
+    """Return one number a channel, (n, channels): the mean over positions, or the middle one; logits as they are."""
     if len(features.shape) == 2:
         return features
     y, x = tf.shape(features)[1] // 2, tf.shape(features)[2] // 2
     return features[:, y, x] if objective == "neuron" else tf.reduce_mean(features, axis=[1, 2])
-
-
-@functools.lru_cache(maxsize=8)
-def _ascent(model, layer: str, size: int, parameterization: str, decorrelate: bool, objective: str, diverse: bool):
-    """Compile (parameters, one-hot targets, rows, columns, sign, diversity) → (objective (n,), gradient), once."""
-    features_of = feature_model(model, layer)
-    shape = [None, *_start(size, parameterization, [0]).shape]
-    specs = [
-        tf.TensorSpec(s) for s in (shape, [None, model.get_layer(layer).output.shape[-1]], [None, size], [None, size])
-    ]
-
-    @tf.function(input_signature=[*specs, tf.TensorSpec([]), tf.TensorSpec([])])
-    def ascend(values, one_hot, rows, columns, sign, diversity):
-        with tf.GradientTape() as tape:
-            tape.watch(values)
-            inputs = 2 * _to_image(values, size, parameterization, decorrelate) - 1
-            inputs = tf.einsum("xw,nywc->nyxc", columns, tf.einsum("yh,nhwc->nywc", rows, inputs))
-            features = features_of(inputs)
-            score = tf.reduce_sum(_reduce(features, objective) * one_hot, axis=-1)
-            goal = sign * score
-            if diverse:  # mean cosine between the Gram matrices of copies, in units of the score (Olah et al. 2017)
-                flat = tf.reshape(features, [tf.shape(features)[0], -1, features.shape[-1]])
-                gram = tf.math.l2_normalize(tf.matmul(flat, flat, transpose_a=True), axis=[1, 2])
-                copies = tf.linalg.set_diag(tf.matmul(one_hot, one_hot, transpose_b=True), tf.zeros_like(score))
-                alike = tf.reduce_sum(tf.einsum("ncd,mcd->nm", gram, gram) * copies, axis=1)
-                goal -= diversity * tf.stop_gradient(tf.abs(score)) * alike / tf.maximum(tf.reduce_sum(copies, 1), 1)
-        return score, tape.gradient(goal, values, unconnected_gradients="zero")
-
-    return ascend
 
 
 def invert(model: keras.Model, layer: str, photo: np.ndarray, steps: int = 128, seed: int = 0) -> Optimized:
@@ -581,42 +716,39 @@ def invert(model: keras.Model, layer: str, photo: np.ndarray, steps: int = 128, 
     """
     if np.ndim(photo) != 3 or len(photo) != np.shape(photo)[1]:
         raise ValueError(f"a photo of shape {np.shape(photo)}: pass one square photo, as load_image(path, size) gives")
-    size, target = len(photo), feature_model(model, layer)(preprocess(photo))
-    _check_ascent(model, layer, 1, size, steps, "fourier", "channel", 1, 0, seed, Transforms())
-    features_of, values = feature_model(model, layer), tf.Variable(_start(size, "fourier", [seed])[None])
+    size, features_of = len(photo), feature_model(model, layer)
+    _check_ascent(model, layer, 1, size, steps, 0.1, "fourier", "channel", 1, 0, seed)
+    target = features_of(preprocess(photo))
 
-    @tf.function
-    def descend():
-        with tf.GradientTape() as tape:
-            features = features_of(2 * _to_image(values, size, "fourier", True) - 1)
-            error = tf.reduce_sum((features - target) ** 2) / tf.reduce_sum(target**2)
-        return error[None], tape.gradient(error, values)
+    def goal_of(inputs):
+        error = tf.reduce_sum((features_of(inputs) - target) ** 2) / tf.reduce_sum(target**2)
+        return error[None], -error[None]
 
-    history = _optimize(values, lambda step: descend(), steps, RATES["fourier"], [layer], 0, 1)
-    return Optimized(_to_image(values, size, "fourier", True).numpy(), history)
+    ascent, start = _Ascent(goal_of, 1, size, "fourier", True, 0.1), _start(size, "fourier", [seed])[None]
+    with _progress(steps, layer) as bar:
+        return Optimized(*ascent.run(start, Transforms(0, 0, 0), steps, seed, [layer], bar))
 
 
 def channel_responses(
-    model: keras.Model, layers: Sequence[str], images: np.ndarray, objective: str = "channel"
-) -> dict:
-    """Return {layer: array (n, channels)}: what `maximize` would climb, measured on images, in one pass."""
+    model: keras.Model, layers: str | Sequence[str], images: np.ndarray, objective: str = "channel"
+) -> np.ndarray | dict[str, np.ndarray]:
+    """Return what `maximize` would climb, measured on images in one pass: (n, channels) of one layer, or, for a list of
+    layers, {layer: (n, channels)}.
+    """
     if objective not in ("channel", "neuron"):
         raise ValueError(f"objective={objective!r}: pass 'channel' or 'neuron'")
-    pooled = _pooled(model, tuple(layers), objective)
-    parts = [pooled(preprocess(images[i : i + CHUNK])) for i in range(0, len(images), CHUNK)]
-    return {layer: np.concatenate([part[layer] for part in parts]) for layer in layers}
+    features_of, names = feature_model(model, layers), [layers] if isinstance(layers, str) else list(layers)
 
-
-@functools.lru_cache(maxsize=8)
-def _pooled(model, layers: tuple[str, ...], objective: str):
-    """Compile inputs → {layer: `_reduce` of its output}, once (run eagerly, every operation keeps its buffers)."""
-    features_of = feature_model(model, layers)
-
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3])])
     def pooled(inputs):
-        return {layer: _reduce(features, objective) for layer, features in features_of(inputs).items()}
+        features = features_of(inputs)
+        return [_reduce(features if isinstance(layers, str) else features[name], objective) for name in names]
 
-    return pooled
+    signature = [tf.TensorSpec([None, None, None, 3])]
+    compiled = tf.function(pooled, signature).get_concrete_function()  # run eagerly, it would keep its buffers
+    starts = range(0, max(len(images), 1), 16)
+    batches = [compiled(tf.constant(preprocess(images[i : i + 16]))) for i in starts]
+    responses = {name: np.concatenate(parts) for name, parts in zip(names, zip(*batches, strict=True), strict=True)}
+    return responses[layers] if isinstance(layers, str) else responses
 
 
 class Drive(NamedTuple):
@@ -647,14 +779,18 @@ def drive(
     `channel_responses` at the same side, (n, channels of the layer); `objective` and `sign` as in `maximize`.
     """
     channels, width = [check_channel(model, layer, c) for c in channels], model.get_layer(layer).output.shape[-1]
+    if isinstance(natural, NaturalInputs | dict):
+        raise ValueError("`natural` is what channel_responses(model, layer, natural_inputs(size).images) returns")
+    natural = np.asarray(natural)
+    if natural.shape[1:] != (width,) or not len(natural) or not np.isfinite(natural).all():
+        raise ValueError(f"natural responses of shape {natural.shape}: pass finite ones of shape (n, {width})")
     shown = np.round(255 * deprocess(preprocess(images))).astype(np.uint8)
-    if len(shown) != len(channels) or np.shape(natural)[1:] != (width,) or sign not in (1, -1):
+    if len(shown) != len(channels) or sign not in (1, -1):
         raise ValueError(
-            f"{len(shown)} images for {len(channels)} channels, natural responses of shape {np.shape(natural)}, "
-            f"sign {sign}: pass one image a channel, responses of shape (n, {width}), sign 1 or -1"
+            f"{len(shown)} images for {len(channels)} channels, sign {sign}: pass one image a channel, 1 or -1"
         )
     copies = np.concatenate([shown, *damaged(shown).values()])
-    found = channel_responses(model, [layer], copies, objective)[layer].reshape(4, len(shown), -1)
+    found = channel_responses(model, layer, copies, objective).reshape(4, len(shown), -1)
     values = sign * found[:, np.arange(len(shown)), channels]
     middle, most = sign * np.median(natural[:, channels], axis=0), (sign * natural[:, channels]).max(axis=0)
     span = np.where(most > middle, most - middle, np.nan)
@@ -688,7 +824,7 @@ def show(figure: Figure, alt: str, kind: str = "png") -> None:
     options = {"pil_kwargs": {"quality": 85}} if kind == "jpeg" else {}
     figure.savefig(buffer, format=kind, dpi=100, facecolor="white", **options)
     plt.close(figure)
-    display.display(display.Image(data=buffer.getvalue(), format=kind, alt=alt))
+    display.display(display.Image(data=buffer.getvalue(), format=kind, metadata={"alt": alt}))
 
 
 def image_grid(
@@ -706,6 +842,8 @@ def map_grid(
     The scale runs from 0 to `limit` (viridis), or from -limit to limit with white at 0 if `signed`; `limit` is the
     largest absolute value of all maps unless given.
     """
+    if not signed and min((np.min(m) for m in maps), default=0) < 0:
+        raise ValueError("the maps hold negative values: pass signed=True, or their ReLU")
     top = float(limit if limit is not None else max((np.abs(m).max() for m in maps), default=0)) or 1.0
     norm = Normalize(-top if signed else 0, top)
     style = {"cmap": colormaps["RdBu_r" if signed else "viridis"], "norm": norm, "interpolation": "nearest"}
@@ -718,6 +856,8 @@ def _grid(pictures: Sequence[np.ndarray], titles: Sequence[str], columns: int, t
     """Lay pictures out in rows; return the figure and the last artist drawn, whose scale is that of all."""
     if len(pictures) == 0:
         raise ValueError("no pictures to show: pass at least one")
+    if not all(np.isfinite(picture).all() for picture in pictures):
+        raise ValueError("a picture holds NaN or infinite values")
     columns, titles = max(1, min(columns, len(pictures))), [str(title) for title in titles]
     rows = -(-len(pictures) // columns)
     height = np.shape(pictures[0])[0] / np.shape(pictures[0])[1]
@@ -737,8 +877,8 @@ def _grid(pictures: Sequence[np.ndarray], titles: Sequence[str], columns: int, t
 def top_patches(model: keras.Model, layer: str, channel: int, natural: NaturalInputs, values: np.ndarray, count=6):
     """Return the indices of the `count` natural inputs with the largest values, one a photo, and the patches there.
 
-    `values`, (n,), are the channel's means. A patch is what the cell with the largest activation sees, moved inside the
-    image at its border; where the receptive field is larger than the image, the whole image with that spot framed.
+    `values`, (n,), are the channel's means. A patch is what the position with the largest activation sees, moved inside
+    the image at its border; where the receptive field is larger than the image, the whole image with that spot framed.
     """
     field, size, patches = receptive_field(model, layer), natural.images.shape[1], []
     channel = check_channel(model, layer, channel)
@@ -746,9 +886,9 @@ def top_patches(model: keras.Model, layer: str, channel: int, natural: NaturalIn
         raise ValueError(f"values of shape {np.shape(values)}: pass one for each of {len(natural.images)} inputs")
     indices = strongest(values, natural.sources, count)
     maps = feature_model(model, layer)(preprocess(natural.images[indices])).numpy()[..., channel]
-    for image, cells in zip(natural.images[indices], maps, strict=True):
+    for image, activations in zip(natural.images[indices], maps, strict=True):
         side = field.size if field.size <= size else size // 4
-        middle = field.stride * np.array(np.unravel_index(cells.argmax(), cells.shape))
+        middle = field.stride * np.array(np.unravel_index(activations.argmax(), activations.shape))
         y, x = np.clip(middle - side // 2, 0, size - side)
         patch = image[y : y + side, x : x + side].copy()
         if field.size > size:
@@ -761,7 +901,7 @@ def top_patches(model: keras.Model, layer: str, channel: int, natural: NaturalIn
 def portrait(model: keras.Model, layer: str, channel: int, natural: NaturalInputs | None = None) -> Figure:
     """Return all that is known of one filter of a layer with positions, as one figure (`natural`: of even side)."""
     natural = natural_inputs() if natural is None else natural
-    responses = channel_responses(model, [layer], natural.images)[layer]
+    responses = channel_responses(model, layer, natural.images)
     values = responses[:, check_channel(model, layer, channel)]
     best, patches = top_patches(model, layer, channel, natural, values)
     made = maximize(model, layer, channel, natural.images.shape[1]).images
@@ -798,13 +938,13 @@ BLOCKS = dict(  # kind of layer: its colour and its words in `draw_block`, of th
 def draw_block(model: keras.Model, block: str, axes) -> None:
     """Draw one residual block ("conv2_block1") as the model's graph has it: branch left, shortcut right, sum below."""
     total = check_layer(model, f"{block}_out")
-    entry = parents(check_layer(model, f"{block}_preact_bn"))[0]
-    branch = [next(p for p in parents(total) if p.name == f"{block}_3_conv")]
+    entry = parents(model, check_layer(model, f"{block}_preact_bn"))[0]
+    branch = [next(p for p in parents(model, total) if p.name == f"{block}_3_conv")]
     while branch[0] is not entry:
-        branch.insert(0, parents(branch[0])[0])
-    shortcut = [next(p for p in parents(total) if p is not branch[-1])]
+        branch.insert(0, parents(model, branch[0])[0])
+    shortcut = [next(p for p in parents(model, total) if p is not branch[-1])]
     while shortcut[0] not in branch:
-        shortcut.insert(0, parents(shortcut[0])[0])
+        shortcut.insert(0, parents(model, shortcut[0])[0])
     lane, start, bottom, grey = 1.45, branch.index(shortcut[0]), len(branch), "#555555"
     axes.plot([0, lane, lane, 0.6], [start, start, bottom, bottom], color=grey, lw=1.2, zorder=1)
     arrows = [((0, row + 0.72), (0, row + 0.28)) for row in range(bottom)] + [((0.56, bottom), (0.8, bottom))]
