@@ -967,26 +967,17 @@ def draw_block(model: keras.Model, block: str, axes) -> None:
 # -------------------------------------------------------------------------- plotting: kernels and circuits, notebook 03
 
 
-class Stripes(NamedTuple):
-    """The stripes that n kernels answer to most: angle in degrees (NaN for a spot) and cycles per pixel, (n,) each."""
+def stripe_angles(kernels: np.ndarray, grid: int = 128) -> np.ndarray:
+    """Predict from kernels, (side, side, 3, n), the angles of the stripes that they answer to most, (n,) in degrees.
 
-    angle: np.ndarray
-    frequency: np.ndarray
-
-
-def best_stripes(kernels: np.ndarray, grid: int = 128) -> Stripes:
-    """Predict from kernels, (side, side, 3, n), where their Fourier transform peaks; horizontal stripes have angle 0.
-
-    Angles run counter-clockwise. A kernel whose power prefers no direction (|Σ P e^(2iφ)| < 0.3 Σ P, or a peak at
-    frequency 0) is a spot. From 0.15 to 0.35 cycles per pixel a Gabor of 7 px is found to a tenth of its frequency.
+    They are read off the peak of the Fourier transform: 0 is horizontal, counter-clockwise. NaN is a spot: no direction
+    is preferred (|Σ P e^(2iφ)| < 0.3 Σ P over all waves, of power P and direction φ), or the peak has no frequency.
     """
     power = (np.abs(np.fft.fft2(kernels, s=(grid, grid), axes=(0, 1))) ** 2).sum(axis=2).reshape(grid * grid, -1)
     down, across = (f.ravel() for f in np.meshgrid(np.fft.fftfreq(grid), np.fft.fftfreq(grid), indexing="ij"))
     direction, peak = np.arctan2(-down, across), power.argmax(axis=0)
     oriented = np.abs(np.exp(2j * direction) @ power) >= 0.3 * np.maximum(power.sum(axis=0), 1e-12)
-    frequency = np.hypot(down, across)[peak]
-    angle = (np.degrees(direction[peak]) + 90) % 180
-    return Stripes(np.where(oriented & (frequency > 0), angle, np.nan), frequency)
+    return np.where(oriented & (peak > 0), (np.degrees(direction[peak]) + 90) % 180, np.nan)
 
 
 def gratings(angles: Sequence[float], frequency: float, shifts: int = 16, size: int = 64) -> np.ndarray:
@@ -1033,8 +1024,9 @@ def show_kernels(kernels: np.ndarray, titles: Sequence[str], columns: int = 11) 
 
 def show_answers(photo: np.ndarray, kernels: np.ndarray, maps: np.ndarray, titles: Sequence[str]) -> Figure:
     """Return a photo and n maps, (height, width, n), each on its own scale, the kernel that made it in its corner."""
-    figure = Figure(figsize=(9.8, 4.9), layout="constrained")
-    places = figure.subplots(2, -(-(maps.shape[-1] + 1) // 2)).ravel()
+    columns, rows = min(4, maps.shape[-1] + 1), -(-(maps.shape[-1] + 1) // 4)
+    figure = Figure(figsize=(2.45 * columns, 2.5 * rows), layout="constrained")
+    places = figure.subplots(rows, columns).ravel()
     places[0].imshow(photo)
     for place, tile, answer, title in zip(places[1:], painted(kernels), np.moveaxis(maps, -1, 0), titles, strict=True):
         top = np.percentile(np.abs(answer), 99.5) or 1.0
@@ -1062,10 +1054,10 @@ def plot_tuning(angles, curves: dict[str, np.ndarray], predicted=(), tiles=(), y
         if len(tiles):
             axes.axvline(predicted[number], color=f"C{number}", ls=":")
             place = [predicted[number] - 9, high + 0.03 * span, 18, 0.26 * span]
-            axes.inset_axes(place, transform=axes.transData).imshow(tiles[number], aspect="auto")
+            axes.inset_axes(place, transform=axes.transData).imshow(tiles[number])
     for angle in range(0, 181, 30):  # a piece of grating over every tick
         place = [angle - 6, low - 0.24 * span, 12, 0.18 * span]
-        axes.inset_axes(place, transform=axes.transData).imshow(gratings([angle], 0.125, 1, 24)[0, 0], aspect="auto")
+        axes.inset_axes(place, transform=axes.transData).imshow(gratings([angle], 0.125, 1, 24)[0, 0])
     for box in axes.child_axes:
         box.set(xticks=[], yticks=[])
     if low < 0:
@@ -1092,6 +1084,7 @@ def plot_shifts(waves: np.ndarray, panels: dict[str, dict[str, np.ndarray]]) -> 
             places[name].plot(range(steps), curve, "o-", ms=4, label=label)
         places[name].axhline(0, color="black", lw=1)
         places[name].set(title=title, xlabel=f"shift of the stripes ({steps} = one cycle)", ylabel="answer")
+        places[name].set_xticks(range(0, steps, steps // 4))
         places[name].legend()
     return figure
 
@@ -1100,9 +1093,9 @@ def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], strengths: np.
     """Return n inputs, each a column of pictures from `rows`, joined to the pictures of their target by lines as wide
     as they are strong: red excites, blue inhibits."""
     count, deep = len(labels), len(rows)
-    figure = Figure(figsize=(9.9, (deep + 2.1) * 9.9 / count + 0.35), layout="constrained")
+    figure = Figure(figsize=(9.9, (deep + 2.05) * 9.9 / count + 0.3), layout="constrained")
     axes = figure.subplots()
-    axes.set(xlim=(0, count), ylim=(0, deep + 2.1), aspect="equal")
+    axes.set(xlim=(0, count), ylim=(0, deep + 2.05), aspect="equal")
     axes.set_title(title, fontsize=11)
     axes.axis("off")
     corners = [((count - len(target)) / 2 + i, 0, picture) for i, picture in enumerate(target)]
@@ -1113,6 +1106,6 @@ def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], strengths: np.
         corners += [(i, deep + 0.7 - k, row[i]) for k, row in enumerate(rows)]
     for x, y, picture in corners:
         box = axes.inset_axes([x + 0.02, y, 0.96, 0.96], transform=axes.transData)
-        box.imshow(picture)
+        box.imshow(picture, interpolation="lanczos" if len(picture) > 16 else "nearest")  # a photo, or a kernel
         box.set(xticks=[], yticks=[])
     return figure
