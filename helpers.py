@@ -490,12 +490,16 @@ class Transforms(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """What `maximize` does unless told otherwise: side in px, steps, Adam's rate, and how the image is moved."""
+    """What `maximize` does unless told otherwise: side in px, steps, Adam's rate, how the image is moved, and the share
+    of the steps that are taken first, and at a quarter of the cost, at half the side (forms come out larger, with less
+    speckle).
+    """
 
     size: int
     steps: int
     rate: float
     transforms: Transforms
+    coarse: float
 
 
 def recipe_for(model: keras.Model, layer: str) -> Recipe:
@@ -504,7 +508,7 @@ def recipe_for(model: keras.Model, layer: str) -> Recipe:
         near = receptive_field(model, layer).size <= 128
     except ValueError:  # a layer without positions sees the whole image
         near = False
-    return Recipe(128, 64, 0.1, Transforms()) if near else Recipe(224, 64, 0.05, Transforms(16, 16, 0.2))
+    return Recipe(128, 64, 0.1, Transforms(), 0) if near else Recipe(224, 42, 0.1, Transforms(16, 16, 0.2), 4 / 7)
 
 
 class Optimized(NamedTuple):
@@ -527,6 +531,7 @@ def maximize(
     parameterization: str = "fourier",
     decorrelate: bool = True,
     transforms: Transforms | str | None = "auto",
+    coarse: float | None = None,
     objective: str | Callable[[tf.Tensor], tf.Tensor] = "channel",
     sign: int = 1,
     diversity: float = 0.0,
@@ -534,20 +539,23 @@ def maximize(
 ) -> Optimized:
     """Return an image for each channel that drives it hard, by gradient ascent (method: Olah et al. 2017).
 
-    The objective is the channel's mean over all positions ("channel"), its middle position ("neuron"), or a function of
-    the features, (n, height, width, channels) or logits (n, 1000), that returns the scores of the n images, (n,). A
-    class logit is layer="predictions"; sign=-1 minimizes. Side, steps, Adam's rate and the moves are those of
-    `recipe_for` the layer unless given; transforms=None moves nothing. A channel given k times gets k images, which
-    `diversity` pushes apart. An image depends on (seed, channel, how-manieth copy), not on its neighbours.
-    Raises ValueError for arguments out of range, FloatingPointError for an objective that is not finite.
+    The objective is the channel's mean over all positions ("channel"), its middle position ("neuron"), or a function
+    of the features, (n, height, width, channels) or logits (n, 1000), that returns the scores of the n images, (n,). A
+    class logit is layer="predictions"; sign=-1 minimizes. Side, steps, Adam's rate, the moves and the `coarse` share
+    are those of `recipe_for` the layer unless given; transforms=None moves nothing. A channel given k times gets k
+    images, which `diversity` pushes apart. An image depends on (seed, channel, how-manieth copy), not on its
+    neighbours. Raises ValueError for arguments out of range, FloatingPointError for an objective that is not finite.
     """
     if np.ndim(channels) > 1:
         raise ValueError("channels is nested: pass one channel or a flat list of them")
     targets = [check_channel(model, layer, channel) for channel in np.atleast_1d(channels)]
     recipe = recipe_for(model, layer)
     size, steps, rate = (r if g is None else g for g, r in zip((size, steps, rate), recipe[:3], strict=True))
+    coarse = (recipe.coarse if parameterization == "fourier" else 0) if coarse is None else coarse
     moves = _check_transforms(recipe.transforms if isinstance(transforms, str) and transforms == "auto" else transforms)
-    _check_ascent(model, layer, len(targets), size, steps, rate, parameterization, objective, sign, diversity, seed)
+    _check_ascent(
+        model, layer, len(targets), size, steps, rate, coarse, parameterization, objective, sign, diversity, seed
+    )
     keys = [(seed, channel, targets[:i].count(channel)) for i, channel in enumerate(targets)]
     parts = -(-len(targets) // max(1, round(PIXELS / (size + 2 * moves.pad) ** 2)))
     if diversity > 0 and parts > 1:
@@ -563,7 +571,7 @@ def maximize(
             one_hot.assign(np.eye(one_hot.shape[1], dtype=np.float32)[[targets[i] for i in rows]])
             start = np.stack([_start(size, parameterization, keys[i]) for i in rows])
             names = [f"{layer} channel {targets[i]}" for i in rows]
-            results.append(ascent.run(start, moves, steps, seed, names, bar))
+            results.append(ascent.run(start, moves, steps, round(coarse * steps), seed, names, bar))
     return Optimized(*(np.concatenate(arrays)[: len(targets)] for arrays in zip(*results, strict=True)))
 
 
@@ -579,7 +587,9 @@ def _check_transforms(transforms) -> Transforms:
     return moves
 
 
-def _check_ascent(model, layer, count, size, steps, rate, parameterization, objective, sign, diversity, seed) -> None:
+def _check_ascent(
+    model, layer, count, size, steps, rate, coarse, parameterization, objective, sign, diversity, seed
+) -> None:
     """Raise ValueError for the first argument of `maximize` that is out of range."""
     flat = len(check_layer(model, layer).output.shape) == 2
     _check_size(size, most=1024, even=True)
@@ -589,6 +599,9 @@ def _check_ascent(model, layer, count, size, steps, rate, parameterization, obje
         (count < 1, "channels is empty: pass at least one"),
         (steps < 1, f"steps={steps}: pass at least 1"),
         (not 0 < rate < 10, f"rate={rate}: pass a number between 0 and 10"),
+        (not 0 <= coarse <= 1, f"coarse={coarse}: pass a share of the steps, 0 to 1"),
+        (coarse > 0 and parameterization == "pixels", "coarse steps cut a spectrum: pass coarse=0 with 'pixels'"),
+        (coarse > 0 and size < 64, f"coarse steps are taken at half the side: with size={size} pass coarse=0"),
         (
             parameterization not in ("fourier", "pixels"),
             f"parameterization={parameterization!r}: 'fourier' or 'pixels'",
@@ -633,20 +646,19 @@ class _Ascent:
     """Adam's steps up `goal_of`, several in one compiled call, on the parameters of `count` images at once."""
 
     def __init__(self, goal_of, count: int, size: int, parameterization: str, decorrelate: bool, rate: float) -> None:
-        self.goal_of, self.size, self.form = goal_of, size, (size, parameterization, decorrelate)
+        self.goal_of, self.size, self.form = goal_of, size, (parameterization, decorrelate)
         self.values = tf.Variable(np.zeros((count, *_start(size, parameterization, [0]).shape), np.float32))
         self.moved = tf.Variable(tf.zeros(count, tf.bool))
         self.optimizer = keras.optimizers.Adam(rate)
         self.optimizer.build([self.values])
-        moves = tf.TensorSpec([None, None, size])  # (concrete: TensorFlow warns of functions that are traced anew)
-        self.climb = tf.function(self._climb, [moves, moves], autograph=False).get_concrete_function()
+        self.climb = functools.cache(self._compiled)
 
-    def _climb(self, rows, columns):
-        """Take one step for each pair of resampling matrices, (steps, side, size); return the scores, (steps, n)."""
+    def _compiled(self, side: int) -> Callable:
+        """Compile: resampling matrices of images of `side` px, (steps, …, side) twice → the scores, (steps, n)."""
 
         def step(_, matrices):
             with tf.GradientTape() as tape:
-                inputs = 2 * _to_image(self.values, *self.form) - 1
+                inputs = 2 * _to_image(self.values, side, *self.form) - 1
                 inputs = tf.einsum("yh,nhwc->nywc", matrices[0], inputs)
                 score, goal = self.goal_of(tf.einsum("xw,nywc->nyxc", matrices[1], inputs))
             gradient = tape.gradient(goal, self.values, unconnected_gradients="zero")
@@ -655,26 +667,32 @@ class _Ascent:
             self.optimizer.apply([-gradient], [self.values])
             return score
 
-        return tf.scan(step, (rows, columns), tf.zeros(self.values.shape[0]), parallel_iterations=1)
+        def climb(rows, columns):
+            return tf.scan(step, (rows, columns), tf.zeros(self.values.shape[0]), parallel_iterations=1)
 
-    def run(self, start: np.ndarray, moves: Transforms, steps: int, seed: int, names: list[str], bar) -> tuple:
-        """Climb from `start`; return images, history (n, steps) and moved (n,)."""
-        for variable in self.optimizer.variables[2:]:  # the moments; iterations and rate come first
-            variable.assign(tf.zeros_like(variable))
-        self.optimizer.iterations.assign(0)
+        moves = tf.TensorSpec([None, None, side])
+        function = tf.function(climb, [moves, moves], autograph=False)
+        return function.get_concrete_function()  # a function that is made anew would be warned of
+
+    def run(self, start, moves: Transforms, steps: int, coarse: int, seed: int, names: list[str], bar) -> tuple:
+        """Climb from `start`, `coarse` of the steps at half the side; return images, history (n, steps), moved (n,)."""
         self.values.assign(start)
         self.moved.assign(tf.zeros_like(self.moved))
+        half = Transforms(moves.pad // 2, moves.jitter / 2, moves.scale)
         history: list[np.ndarray] = []
-        for begin in range(0, steps, STEPS_A_CALL):
-            taken = range(begin, min(begin + STEPS_A_CALL, steps))
-            rows, columns = zip(*(moves.matrices(self.size, seed, step) for step in taken), strict=True)
-            history.extend(self.climb(tf.constant(np.stack(rows)), tf.constant(np.stack(columns))).numpy())
-            finite = np.isfinite(history[begin:])
-            if not finite.all():
-                step, bad = np.argwhere(~finite)[0]
-                raise FloatingPointError(f"{names[bad]}: the objective is not finite at step {begin + step}")
-            bar.update(len(taken) * len(names))
-        return _to_image(self.values, *self.form).numpy(), np.stack(history, axis=1), self.moved.numpy()
+        for side, own, first, last in ((self.size // 4 * 2, half, 0, coarse), (self.size, moves, coarse, steps)):
+            for variable in self.optimizer.variables[2:]:  # the moments; iterations and rate come first
+                variable.assign(tf.zeros_like(variable))
+            self.optimizer.iterations.assign(0)
+            for begin in range(first, last, STEPS_A_CALL):
+                taken = range(begin, min(begin + STEPS_A_CALL, last))
+                matrices = zip(*(own.matrices(side, seed, step) for step in taken), strict=True)
+                history.extend(self.climb(side)(*(tf.constant(np.stack(part)) for part in matrices)).numpy())
+                if not np.isfinite(history[begin:]).all():
+                    step, bad = np.argwhere(~np.isfinite(history[begin:]))[0]
+                    raise FloatingPointError(f"{names[bad]}: the objective is not finite at step {begin + step}")
+                bar.update(len(taken) * len(names))
+        return _to_image(self.values, self.size, *self.form).numpy(), np.stack(history, axis=1), self.moved.numpy()
 
 
 def _progress(total: int, words: str) -> tqdm:
@@ -688,16 +706,18 @@ def _start(size: int, parameterization: str, key: Sequence[int]) -> np.ndarray:
     return np.random.default_rng(key).normal(0, 0.1, shape).astype(np.float32)
 
 
-def _to_image(values: tf.Tensor, size: int, parameterization: str, decorrelate: bool) -> tf.Tensor:
-    """Return the images in [0, 1], (n, size, size, 3), that parameters stand for.
+def _to_image(values: tf.Tensor, side: int, parameterization: str, decorrelate: bool) -> tf.Tensor:
+    """Return the images in [0, 1], (n, side, side, 3), that parameters stand for.
 
     "fourier": spectra (n, 3, size, size // 2 + 1, 2) whose coefficients are divided by their frequency, so that a step
-    of equal length in each changes coarse structure most, as in photos. "pixels": (n, size, size, 3). Then a sigmoid.
+    of equal length in each changes coarse structure most, as in photos; of larger spectra the low frequencies that
+    `side` px can show. "pixels": (n, side, side, 3). Then a sigmoid.
     """
     if parameterization == "fourier":
-        frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
-        spectrum = tf.complex(values[..., 0], values[..., 1]) * (size / 4 / np.maximum(frequency, 1 / size))
-        values = tf.transpose(tf.signal.irfft2d(tf.cast(spectrum, tf.complex64), [size, size]), [0, 2, 3, 1])
+        values = tf.concat([values[:, :, : side // 2], values[:, :, -(side // 2) :]], 2)[:, :, :, : side // 2 + 1]
+        frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
+        spectrum = tf.complex(values[..., 0], values[..., 1]) * (side / 4 / np.maximum(frequency, 1 / side))
+        values = tf.transpose(tf.signal.irfft2d(tf.cast(spectrum, tf.complex64), [side, side]), [0, 2, 3, 1])
     return tf.sigmoid(tf.einsum("nhwc,dc->nhwd", values, COLOURS) if decorrelate else values)
 
 
@@ -717,7 +737,7 @@ def invert(model: keras.Model, layer: str, photo: np.ndarray, steps: int = 128, 
     if np.ndim(photo) != 3 or len(photo) != np.shape(photo)[1]:
         raise ValueError(f"a photo of shape {np.shape(photo)}: pass one square photo, as load_image(path, size) gives")
     size, features_of = len(photo), feature_model(model, layer)
-    _check_ascent(model, layer, 1, size, steps, 0.1, "fourier", "channel", 1, 0, seed)
+    _check_ascent(model, layer, 1, size, steps, 0.1, 0, "fourier", "channel", 1, 0, seed)
     target = features_of(preprocess(photo))
 
     def goal_of(inputs):
@@ -726,7 +746,7 @@ def invert(model: keras.Model, layer: str, photo: np.ndarray, steps: int = 128, 
 
     ascent, start = _Ascent(goal_of, 1, size, "fourier", True, 0.1), _start(size, "fourier", [seed])[None]
     with _progress(steps, layer) as bar:
-        return Optimized(*ascent.run(start, Transforms(0, 0, 0), steps, seed, [layer], bar))
+        return Optimized(*ascent.run(start, Transforms(0, 0, 0), steps, 0, seed, [layer], bar))
 
 
 def channel_responses(
