@@ -1062,13 +1062,12 @@ def show_answers(photo: np.ndarray, kernels: np.ndarray, maps: np.ndarray, title
     return figure
 
 
-def plot_tuning(angles, curves: dict[str, np.ndarray], predicted=(), tiles=(), ylabel: str = "") -> Figure:
-    """Return curves over the angle of stripes; `predicted` angles as dotted lines with a tile over each; what a ReLU
-    cuts off, shaded."""
+def plot_tuning(angles, curves: dict[str, np.ndarray], ylabel: str, predicted=(), kernels=None) -> Figure:
+    """Return curves over the angle of stripes; `predicted` angles dotted, each under its kernel (side, side, 3, n)."""
     figure = Figure(figsize=(9.6, 4.6), layout="constrained")
     axes = figure.subplots()
     low, high = min(0, *(c.min() for c in curves.values())), max(c.max() for c in curves.values())
-    span = high - low
+    span, tiles = high - low, () if kernels is None else painted(kernels)
     for number, (label, curve) in enumerate(curves.items()):
         axes.plot(angles, curve, lw=2.5, color=f"C{number}", label=label)
         if len(tiles):

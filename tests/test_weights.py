@@ -50,6 +50,7 @@ def test_a_max_pool_takes_the_ripple_of_shifted_stripes_and_leaves_the_angle():
 
 
 def test_channel_57_falls_silent_without_its_four_exciting_wires(model):
+    assert (model.get_layer("conv2_block1_1_bn").gamma.numpy() > 0).all()  # so a positive weight excites
     weights = model.get_layer("conv2_block1_1_conv").kernel.numpy()
     waves = helpers.gratings(range(0, 180, 15), 0.25, 4, 32).reshape(-1, 32, 32, 3)
     below = helpers.feature_model(model, "conv2_block1_preact_relu")(helpers.preprocess(waves))
