@@ -8,6 +8,7 @@ matplotlib `Figure`; `show` puts it into the notebook.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import hashlib
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import urllib.request
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,9 +27,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 from matplotlib import colormaps
-from matplotlib.colors import Normalize
+from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
+from matplotlib.patches import FancyBboxPatch, Polygon, Rectangle
+from matplotlib.transforms import Affine2D
 from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
@@ -139,6 +141,18 @@ def top_predictions(logits: np.ndarray, k: int = 5) -> list[Prediction]:
     probabilities = np.exp(scores - scores.max())
     probabilities /= probabilities.sum()
     return [Prediction(int(i), class_names()[i], float(probabilities[i])) for i in np.argsort(-scores)[:k]]
+
+
+@contextlib.contextmanager
+def silenced(model: keras.Model, block: str) -> Iterator[keras.Model]:
+    """Inside a `with`, let a block ("conv3_block2") add nothing to its shortcut; its weights come back afterwards."""
+    last = check_layer(model, f"{block}_3_conv")
+    kept = last.get_weights()
+    last.set_weights([np.zeros_like(weight) for weight in kept])
+    try:
+        yield model
+    finally:
+        last.set_weights(kept)
 
 
 # ------------------------------------------------------------------------------------------------------------ images
@@ -829,6 +843,51 @@ def damaged(images: np.ndarray) -> dict[str, np.ndarray]:
     return {name: np.stack(pictures) for name, pictures in copies.items()}
 
 
+# ------------------------------------------------------------------------------------------------------------- atlas
+
+ATLAS = ROOT / "data" / "atlas"
+
+
+def atlas_picture(layer: str, channel: int, model: keras.Model | None = None) -> np.ndarray:
+    """Return a channel's picture, uint8 (tile, tile, 3), at once from data/atlas/, which `make atlas` makes.
+
+    If the weights of `model`, or without one those that `load_model` would load, are not the atlas', it says so and
+    computes the picture. ValueError for a layer or channel that the atlas lacks, and for files that are damaged.
+    """
+    about, sheet = _atlas(ATLAS, layer, sum(path.stat().st_mtime_ns for path in ATLAS.glob(f"{layer}.*")))
+    if channel not in range(len(about["channels"])):
+        raise ValueError(f"the atlas of {layer} has channels 0 to {len(about['channels']) - 1}, not {channel}")
+    if model is None and (weights_in_use(), about["weights"]) != ("transplant", TRANSPLANT_SHA256):
+        model = load_model()
+    side, recipe, (row, column) = about["tile"], about["recipe"], divmod(channel, about["columns"])
+    if model is None or fingerprint(model) == about["fingerprint"]:
+        return sheet[row * side : (row + 1) * side, column * side : (column + 1) * side].copy()
+    print(f"The atlas was made with other weights: {layer}, channel {channel}, is computed.")
+    made = maximize(model, layer, channel, recipe["size"], recipe["steps"], seed=about["seed"]).images[0]
+    return np.asarray(Image.fromarray(np.uint8(255 * made + 0.5)).resize((side, side), Image.Resampling.LANCZOS))
+
+
+def fingerprint(model: keras.Model) -> str:
+    """Return the SHA-256 of all arrays of a model."""
+    return hashlib.sha256(b"".join(array.tobytes() for array in model.get_weights())).hexdigest()
+
+
+@functools.lru_cache(maxsize=4)
+def _atlas(folder: Path, layer: str, changed: int) -> tuple[dict, np.ndarray]:
+    """Return what the atlas says of a layer and the sheet of its pictures; refused unless the two fit together."""
+    try:
+        about, data = json.loads((folder / f"{layer}.json").read_bytes()), (folder / f"{layer}.jpg").read_bytes()
+        size, columns, side = Image.open(io.BytesIO(data)).size, about["columns"], about["tile"]
+        wanted = columns * side, -(-len(about["channels"]) // columns) * side
+        if size != wanted or hashlib.sha256(data).hexdigest() != about["sheet"]:
+            raise ValueError(f"a sheet of {size} px, cut short or altered; it was written with {wanted}")
+        return about, np.asarray(Image.open(io.BytesIO(data)))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        there = ", ".join(sorted(path.stem for path in folder.glob("*.json"))) or "nothing yet"
+        ways_out = f"`git checkout -- data/atlas` restores it, `make atlas LAYERS={layer}` makes what is missing"
+        raise ValueError(f"no atlas of {layer}, or a damaged one ({error}); there is {there}: {ways_out}") from error
+
+
 # ---------------------------------------------------------------------------------------------------------- plotting
 
 
@@ -889,7 +948,7 @@ def _grid(pictures: Sequence[np.ndarray], titles: Sequence[str], columns: int, t
         place.axis("off")
         if number < len(pictures):
             artist = place.imshow(pictures[number], **style)
-            place.set_title(titles[number] if number < len(titles) else "", fontsize=8, pad=3)
+            place.set_title(titles[number] if number < len(titles) else "", fontsize=8, pad=3, linespacing=1.4)
     figure.suptitle(title, fontsize=11)
     return figure, artist
 
@@ -945,18 +1004,22 @@ def portrait(model: keras.Model, layer: str, channel: int, natural: NaturalInput
 
 
 BLOCKS = dict(  # kind of layer: its colour and its words in `draw_block`, of the layer and its stride
-    x=("white", "x, {0.output.shape[3]} channels"),
+    x=("white", "x, {0.output.shape[3]}\nchannels"),
+    branch=("#f0f0f0", "the rest of\nthe branch"),
     Conv2D=("#9ecae1", "{0.kernel.shape[0]}×{0.kernel.shape[1]} conv{1}\n{0.kernel.shape[2]} → {0.filters}"),
-    BatchNormalization=("#c7e9c0", "BatchNorm"),
+    BatchNormalization=("#c7e9c0", "Batch\nNorm"),
     Activation=("#fdd0a2", "ReLU"),
-    MaxPooling2D=("#dadaeb", "max-pool {0.pool_size[0]}×{0.pool_size[1]}\nstride {0.strides[0]}"),
+    MaxPooling2D=("#dadaeb", "max-pool\n{0.pool_size[0]}×{0.pool_size[1]}{1}"),
     ZeroPadding2D=("#f0f0f0", "zero-pad"),
-    Add=("#ffffb3", "+  (sum, no ReLU)"),
+    Add=("#ffffb3", "+"),
 )
 
 
-def draw_block(model: keras.Model, block: str, axes) -> None:
-    """Draw one residual block ("conv2_block1") as the model's graph has it: branch left, shortcut right, sum below."""
+def draw_block(model: keras.Model, block: str, axes, brief: bool = False) -> None:
+    """Draw one residual block ("conv2_block1") as the model's graph has it: branch below, shortcut above, sum right.
+
+    `brief` draws the branch beyond the point where the shortcut leaves it as one box.
+    """
     total = check_layer(model, f"{block}_out")
     entry = parents(model, check_layer(model, f"{block}_preact_bn"))[0]
     branch = [next(p for p in parents(model, total) if p.name == f"{block}_3_conv")]
@@ -965,23 +1028,176 @@ def draw_block(model: keras.Model, block: str, axes) -> None:
     shortcut = [next(p for p in parents(model, total) if p is not branch[-1])]
     while shortcut[0] not in branch:
         shortcut.insert(0, parents(model, shortcut[0])[0])
-    lane, start, bottom, grey = 1.45, branch.index(shortcut[0]), len(branch), "#555555"
-    axes.plot([0, lane, lane, 0.6], [start, start, bottom, bottom], color=grey, lw=1.2, zorder=1)
-    arrows = [((0, row + 0.72), (0, row + 0.28)) for row in range(bottom)] + [((0.56, bottom), (0.8, bottom))]
-    for head, tail in arrows:
-        axes.annotate("", head, tail, arrowprops={"arrowstyle": "->", "color": grey})
-    boxes = [(layer, 0.0, row) for row, layer in enumerate([*branch, total])]
-    boxes += [(layer, lane, (start + bottom) / 2 + row) for row, layer in enumerate(shortcut[1:])]
+    start, grey = branch.index(shortcut[0]), "#555555"
+    row = [*(branch[: start + 1] if brief else branch), *["branch"] * brief, total]
+    end, middle = len(row) - 1, (start + len(row) - 1) / 2
+    axes.plot([start, start, end], [0.3, 1, 1], color=grey, lw=1.2, zorder=1)
+    for head, tail in [((end, 0.28), (end, 1)), *(((n + 0.6, 0), (n + 0.4, 0)) for n in range(end))]:
+        style = {"arrowstyle": "->", "color": grey, "lw": 1.2, "shrinkA": 0, "shrinkB": 0}
+        axes.annotate("", head, tail, arrowprops=style)
+    boxes = [(layer, n, 0) for n, layer in enumerate(row)] + [(layer, middle, 1) for layer in shortcut[1:]]
     for layer, x, y in boxes:
-        colour, words = BLOCKS["x" if layer is entry else type(layer).__name__]
-        stride = f", stride {layer.strides[0]}" if getattr(layer, "strides", (1,))[0] > 1 else ""
-        style = {"boxstyle": "round,pad=0,rounding_size=0.08", "fc": colour, "ec": grey}
-        axes.add_patch(FancyBboxPatch((x - 0.56, y - 0.28), 1.12, 0.56, **style))
-        axes.text(x, y, words.format(layer, stride), ha="center", va="center", fontsize=7.5)
+        colour, words = BLOCKS["x" if layer is entry else layer if layer == "branch" else type(layer).__name__]
+        stride = f" /{layer.strides[0]}" if getattr(layer, "strides", (1,))[0] > 1 else ""
+        style = {"boxstyle": "round,pad=0,rounding_size=0.06", "fc": colour, "ec": grey}
+        axes.add_patch(FancyBboxPatch((x - 0.4, y - 0.28), 0.8, 0.56, **style))
+        axes.text(x, y, words.format(layer, stride), ha="center", va="center", fontsize=8)
     if len(shortcut) == 1:
-        axes.text(lane + 0.08, (start + bottom) / 2, "identity", rotation=90, va="center", fontsize=8)
-    axes.set(xlim=(-0.65, 2.1), ylim=(bottom + 0.5, -0.5), title=block)
+        axes.text(middle, 1.06, "shortcut: x itself", ha="center", va="bottom", fontsize=9)
+    half = 3 if brief else 6  # boxes to the left and right of the middle
+    axes.set(xlim=(end / 2 - half, end / 2 + half), ylim=(-0.4, 1.4), aspect="equal")
+    axes.set_title(block, fontsize=10)
     axes.axis("off")
+
+
+def prediction_bars(photo: np.ndarray, logits: np.ndarray) -> Figure:
+    """Return a photo beside bars for its five most probable classes; logits of shape (1000,) or (1, 1000)."""
+    best = top_predictions(logits)
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1.6))
+    left.imshow(photo)
+    left.axis("off")
+    bars = right.barh([p.name.replace("_", " ") for p in best], [p.probability for p in best], color="#3182bd")
+    right.bar_label(bars, fmt="%.2f", padding=3)
+    right.set(xlim=(0, 1.1), xlabel="probability")
+    right.invert_yaxis()
+    return figure
+
+
+def prediction_grid(photos: np.ndarray, logits: np.ndarray, columns: int = 7) -> Figure:
+    """Return photos, each below the class that comes first and its probability; logits of shape (n, 1000)."""
+    best = [top_predictions(row, 1)[0] for row in logits]
+    return image_grid(photos, [f"{p.name.replace('_', ' ')}\n{p.probability:.2f}" for p in best], columns)
+
+
+def map_strip(photo: np.ndarray, maps: Sequence[np.ndarray], titles: Sequence[str] = (), columns: int = 6) -> Figure:
+    """Return a photo and maps, each (height, width), in rows, each on a scale of its own.
+
+    A map without negative values runs from 0 (dark) to its maximum (yellow), another from blue over white (0) to red.
+    """
+    figure = image_grid([photo, *maps], titles, columns)
+    for axes, values in zip(figure.axes[1:], maps, strict=True):
+        top, signed = np.abs(values).max() or 1, values.min() < 0
+        axes.images[0].set(cmap="RdBu_r" if signed else "viridis", clim=(-top * signed, top), interpolation="nearest")
+    return figure
+
+
+def filter_at_work(photo, patch, kernel, feature_map, at: tuple[int, int]) -> Figure:
+    """Return one filter of conv1 at one position (row, column) of its map: photo, patch × kernel = activation, map."""
+    (y, x), side, top = at, len(kernel), np.abs(feature_map).max() or 1
+    figure = image_grid([photo, patch, 0.5 + kernel / np.abs(kernel).max() / 2, feature_map], columns=4)
+    panels = figure.axes
+    panels[0].add_patch(Rectangle((2 * x - side / 2, 2 * y - side / 2), side, side, fill=False, ec="red", lw=2))
+    panels[3].images[0].set(cmap="RdBu_r", clim=(-top, top))
+    panels[3].plot(x, y, "o", ms=13, mfc="none", mec="black", mew=1.5)
+    for axes in panels[1:3]:
+        axes.images[0].set_interpolation("nearest")
+    titles = "the photo", f"{side} × {side} pixels of it", "the filter's kernel", "its feature map"
+    for axes, title, sign in zip(panels, titles, ("", "→", "×", f"= {feature_map[y, x]:.1f} →"), strict=True):
+        axes.set_title(title, fontsize=10)
+        axes.text(-0.04, 0.5, sign, transform=axes.transAxes, ha="right", va="center", fontsize=14)
+    return figure
+
+
+STAGES = dict(conv1="#dadaeb", conv2="#c6dbef", conv3="#9ecae1", conv4="#6baed6", conv5="#3182bd", head="#fdae6b")
+
+
+def network_table(model: keras.Model, side: int = 224) -> dict[str, dict]:
+    """Return {stage: {"slabs", "parameters", "work"}} of the network for photos of `side` px, from its graph.
+
+    Slabs are the sides and channels of what the stem and each block pass on; work is the number of multiplications.
+    """
+    shapes = feature_model(model, [layer.name for layer in model.layers]).compute_output_shape((1, side, side, 3))
+    table = {stage: {"slabs": [], "parameters": 0, "work": 0} for stage in STAGES}
+    row = table["conv1"]
+    for layer in model.layers:  # one without a stage's name (a pool, the classifier) belongs where the last one did
+        row = table.get("head" if layer.name.startswith("post") else layer.name.split("_")[0], row)
+        shape = shapes[layer.name]
+        row["parameters"] += layer.count_params()
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
+            row["work"] += int(np.prod(shape[1:-1]) * np.prod(layer.kernel.shape))
+        if layer.name.endswith(("_out", "conv1_conv", "pool1_pool", "predictions")):
+            row["slabs"].append((shape[1] if len(shape) == 4 else 1, shape[-1]))
+    return table
+
+
+def draw_network(model: keras.Model, photo: np.ndarray) -> Figure:
+    """Return the whole network as one drawing: a slab is as high as the side of a tensor and as long as its channels.
+
+    Below each stage stand its numbers; parameters and work (multiplications) are means over its blocks.
+    """
+    figure = Figure(figsize=(9.6, 4.7), layout="constrained")
+    axes = figure.subplots()
+    _slab(axes, 0, 224, 3, "white", photo)
+    x, columns = 142, {0: ["", "side", "channels", "blocks", "parameters / block", "work / block"]}
+    for stage, row in network_table(model).items():
+        start, blocks = x, len(row["slabs"]) if stage not in ("conv1", "head") else 0
+        for side, channels in row["slabs"]:
+            x = _slab(axes, x, side, channels, STAGES[stage]) + 7 + 0.22 * side
+        sides = " → ".join(dict.fromkeys(str(side) for side, _ in row["slabs"]))
+        million = 1e6 * max(blocks, 1)
+        counts = f"{row['parameters'] / million:.2f} M", f"{row['work'] / million:.0f} M"
+        columns[(start + x) / 2 - 8] = [stage, sides, f"{channels:,}", blocks or "–", *counts]
+        x += 24
+    for place, words in columns.items():
+        for line, word in enumerate(words):
+            style = {"ha": "center" if place else "left", "weight": "normal" if line else "bold"}
+            axes.text(place, -178 - 22 * line, word, fontsize=9, **style)
+    axes.set(xlim=(-3, x - 8), ylim=(-296, 206), aspect="equal")
+    axes.axis("off")
+    return figure
+
+
+def _slab(axes, x: float, side: int, channels: int, colour: str, picture: np.ndarray | None = None) -> float:
+    """Draw a tensor as a box seen from the left front, with a picture on its far face; return its right end."""
+    long, high, deep, rise = 1 + 0.029 * channels, max(1.32 * side, 4), 0.5 * side, 0.25 * side
+    low, end = -high / 2, x + long
+    faces = [(x, low, long, 0, 0, high), (x, -low, long, 0, deep, rise), (end, low, deep, rise, 0, high)]
+    for (left, bottom, u, v, s, t), light in zip(faces, (1, 1.1, 0.8), strict=True):
+        corners = [(left, bottom), (left + u, bottom + v), (left + u + s, bottom + v + t), (left + s, bottom + t)]
+        shade = np.minimum(np.array(to_rgb(colour)) * light, 1)
+        axes.add_patch(Polygon(corners, fc=shade, ec="#333333", lw=0.5, zorder=1 + x))
+    if picture is not None:
+        onto = Affine2D([[deep, 0, end], [rise, high, low], [0, 0, 1]]) + axes.transData
+        opaque = np.dstack([picture, np.ones(picture.shape[:2])])
+        axes.imshow(opaque, extent=(0, 1, 0, 1), transform=onto, zorder=1 + x)
+    return end
+
+
+def draw_fields(photo: np.ndarray, fields: dict[str, ReceptiveField], sensitivity: dict[str, np.ndarray]) -> Figure:
+    """Return for each layer the field of the middle position (green) and its sensitivity (glow), on one scale.
+
+    `sensitivity` holds maps as large as the photo; the dotted square holds half of it.
+    """
+    middle, halves = len(photo) // 2, []
+    for weight in sensitivity.values():
+        within = [weight[middle - r : middle + r + 1, middle - r : middle + r + 1].sum() for r in range(middle + 1)]
+        halves.append(2 * int(np.searchsorted(within, weight.sum() / 2)) + 1)
+    titles = [f"{n}\nhalf within {half} of {fields[n].size} px" for n, half in zip(sensitivity, halves, strict=True)]
+    figure = image_grid([photo.mean(axis=-1)] * len(titles), titles, len(titles))
+    for axes, (layer, weight), half in zip(figure.axes, sensitivity.items(), halves, strict=True):
+        axes.images[0].set(cmap="gray", clim=(0, 1))
+        glow = np.sqrt(weight / weight.max())
+        axes.imshow(glow, cmap="magma", alpha=np.clip(0.3 + glow, 0, 1))
+        for side, style in ((fields[layer].size, "-"), (half, ":")):
+            corner = (middle - side / 2, middle - side / 2)
+            axes.add_patch(Rectangle(corner, side, side, fill=False, ec="#a1d99b", lw=2, ls=style))
+    return figure
+
+
+def block_bars(shares: dict[str, float], photos: int, words: dict[str, str]) -> Figure:
+    """Return bars of shares of so many photos, {block: share in [0, 1]}, with one standard error, and words above."""
+    values = np.array(list(shares.values()))
+    figure = Figure(figsize=(9.6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    error = np.sqrt(values * (1 - values) / photos)  # of a share: the spread of a binomial count, divided by n
+    axes.bar(list(shares), values, yerr=error, capsize=3, color=[STAGES[block[:5]] for block in shares])
+    for place, block in enumerate(shares):
+        axes.text(place, 0.04, words.get(block, ""), rotation=90, ha="center", va="bottom", fontsize=9)
+    axes.set(ylim=(0, 1.05), ylabel="photos that keep their class")
+    axes.set_xticks(range(len(shares)), [block.replace("_", "\n") for block in shares], fontsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
 
 
 # -------------------------------------------------------------------------- plotting: kernels and circuits, notebook 03

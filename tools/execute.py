@@ -1,17 +1,14 @@
 """Execute the notebooks: in place (their stored outputs), or into build/ with a browsable HTML site.
 
-python tools/notebooks.py execute [--only 03]    refresh the stored outputs; a file is rewritten only if it changed
-python tools/notebooks.py run [--only 03]        write build/notebooks/*.ipynb and build/site/index.html
+python tools/execute.py execute [--only 03]    refresh the stored outputs
+python tools/execute.py run [--only 03]        write build/notebooks/*.ipynb and build/site/index.html
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
-import html
 import os
-import re
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +17,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from website import make_site
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
@@ -47,41 +45,54 @@ def execute(path: Path, change: Callable | None = None) -> nbformat.NotebookNode
 
     `change`, if given, alters the notebook before it is run. Raises NotebookError where a cell fails.
     """
-    notebook = nbformat.read(path, as_version=4)
+    notebook, started = nbformat.read(path, as_version=4), time.perf_counter()
     if change:
         change(notebook)
-    total = sum(cell.cell_type == "code" for cell in notebook.cells)
-    started = time.perf_counter()
+    code = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
 
     def progress(cell: nbformat.NotebookNode, cell_index: int) -> None:
-        if cell.cell_type == "code" and sys.stdout.isatty():
-            done = sum(c.cell_type == "code" for c in notebook.cells[: cell_index + 1])
-            print(f"\r{path.name}  cell {done}/{total}", end="", flush=True)
+        if cell_index in code and sys.stdout.isatty():
+            print(f"\r{path.name}  cell {code.index(cell_index) + 1}/{len(code)}", end="", flush=True)
 
-    resources = {"metadata": {"path": str(NOTEBOOKS)}}
-    client = NotebookClient(
-        notebook, timeout=1200, record_timing=False, coalesce_streams=True, resources=resources, on_cell_start=progress
-    )
+    options = {"timeout": 1200, "record_timing": False, "coalesce_streams": True, "on_cell_start": progress}
     try:
-        client.execute()
+        NotebookClient(notebook, resources={"metadata": {"path": str(NOTEBOOKS)}}, **options).execute()
     except CellExecutionError as error:
         raise NotebookError(f"{path.name} failed:\n{error}") from None
     except CellTimeoutError:
         raise NotebookError(f"{path.name} failed: a cell took longer than twenty minutes") from None
     except DeadKernelError:
         raise NotebookError(f"{path.name} failed: its kernel died, most often for want of memory (2.5 GB)") from None
-    print(f"\r{path.name}  {total} cells, {time.perf_counter() - started:.0f} s", flush=True)
+    print(f"\r{path.name}  {len(code)} cells, {time.perf_counter() - started:.0f} s", flush=True)
+    for index in code:
+        notebook.cells[index].outputs = list(filter(None, map(settled, notebook.cells[index].outputs)))
     notebook.metadata = nbformat.from_dict(METADATA)
     return notebook
+
+
+def settled(output: nbformat.NotebookNode) -> nbformat.NotebookNode | None:
+    """Return an output as a terminal shows it in the end: what follows a carriage return overwrites the line.
+
+    None for a stream that leaves nothing to be seen, as a progress bar does that clears itself.
+    """
+    if "\r" in output.get("text", ""):
+        lines = output.text.split("\n")
+        for number, line in enumerate(lines):
+            shown = ""
+            for part in line.split("\r"):
+                shown = part + shown[len(part) :]
+            lines[number] = shown.rstrip() if "\r" in line else line
+        output.text = "\n".join(lines)
+        if not output.text.strip():
+            return None
+    return output
 
 
 def refresh(paths: list[Path]) -> None:
     """Execute notebooks in place."""
     for path in paths:
         notebook = execute(path)
-        text = nbformat.writes(notebook) + "\n"
-        if text != path.read_text(encoding="utf-8"):
-            path.write_text(text, encoding="utf-8", newline="\n")
+        path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
         if path.name.startswith("04") and (picture := ladder(notebook)):
             (ROOT / "data" / "ladder.jpg").write_bytes(picture)
 
@@ -99,60 +110,16 @@ def ladder(notebook: nbformat.NotebookNode) -> bytes | None:
 def build(paths: list[Path], build_folder: Path) -> None:
     """Execute notebooks into the build folder and make an HTML site of those that are there."""
     executed, site = build_folder / "notebooks", build_folder / "site"
-    for folder in (executed, site):
-        folder.mkdir(parents=True, exist_ok=True)
+    executed.mkdir(parents=True, exist_ok=True)
     for path in paths:
         nbformat.write(execute(path), executed / path.name)
-    (build_folder / "data").mkdir(exist_ok=True)
-    for name in ("colab-badge.svg", "README.md"):  # what the pages show and point to
-        shutil.copy(ROOT / "data" / name, build_folder / "data")
-    rows = []
-    for path in sorted(NOTEBOOKS.glob("*.ipynb")):  # the stored one where it was not executed here
-        done = executed / path.name
-        notebook = nbformat.read(done if done.exists() else path, as_version=4)
-        (site / f"{path.stem}.html").write_text(to_html(notebook, path.stem), encoding="utf-8")
-        title = re.search(r"(?m)^# (.+)$", notebook.cells[0].source)
-        rows.append(f'<li><a href="{path.stem}.html">{html.escape(title.group(1) if title else path.stem)}</a></li>')
-    (site / "index.html").write_text(INDEX.format(rows="\n".join(rows)), encoding="utf-8")
+    make_site(executed, site)
     print(f"executed notebooks: {relative(executed)}\nopen this in a browser: {relative(site / 'index.html')}")
 
 
 def relative(path: Path) -> Path:
     """Return a path as seen from the working directory where it lies below it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-# nbconvert cuts code off at a narrow screen's edge, and breaks the lines of printed tables wherever that edge falls.
-PHONE = """.jp-InputArea-editor { overflow-x: auto }
-@media (max-width: 600px) { .jp-Notebook pre { white-space: pre !important; overflow-x: auto } }"""
-
-
-def to_html(notebook: nbformat.NotebookNode, title: str) -> str:
-    """Render one executed notebook to a page of its own that asks no other host for anything."""
-    from nbconvert import HTMLExporter
-
-    exporter = HTMLExporter(mathjax_url="", require_js_url="", mermaid_js_url="", jquery_url="")
-    page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
-    page = re.sub(r'<script[^>]*src="[^"]*"[^>]*>\s*</script>', "", page)
-    page = re.sub(r'<script type="module">.*?</script>', "", page, flags=re.DOTALL)  # mermaid, which we do not use
-    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
-        for values in output.get("metadata", {}).values():  # nbconvert leaves the alt texts out
-            page = page.replace(NO_ALT, f'alt="{html.escape(values.get("alt", ""))}"', 1)
-    page = page.replace("</head>", f"<style>{PHONE}</style></head>", 1)
-    return re.sub(r'href="(\d\d_\w+)\.ipynb"', r'href="\1.html"', page)
-
-
-NO_ALT = 'alt="No description has been provided for this image"'
-INDEX = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Visualizing filters in a CNN (ResNet50V2)</title>
-<style>body {{ font: 18px/1.6 system-ui, sans-serif; max-width: 40em; margin: 3em auto; padding: 0 1em }}</style>
-<h1>Visualizing filters in a CNN (ResNet50V2)</h1>
-<ol>
-{rows}
-</ol>
-</html>
-"""
 
 
 def main() -> None:
@@ -166,10 +133,8 @@ def main() -> None:
     if weights == "transplant":  # the text is about these weights only
         os.environ.setdefault("CHECKS", "strict")
     try:
-        if arguments.command == "run":
-            build(chosen(arguments.only), ROOT / "build")
-        else:
-            refresh(chosen(arguments.only))
+        paths = chosen(arguments.only)
+        build(paths, ROOT / "build") if arguments.command == "run" else refresh(paths)
     except NotebookError as error:
         sys.exit(f"\r{error}")
 
