@@ -504,25 +504,31 @@ class Transforms(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """What `maximize` does unless told otherwise: side in px, steps, Adam's rate, how the image is moved, and the share
-    of the steps that are taken first, and at a quarter of the cost, at half the side (forms come out larger, with less
-    speckle).
+    """What `maximize` does unless told otherwise: side in px, steps, Adam's rate, whether it falls to 0 in a straight
+    line, how the image is moved, and the share of the steps that are taken first, and at a quarter of the cost, at half
+    the side (forms come out larger, with less speckle).
     """
 
     size: int
     steps: int
     rate: float
+    decay: bool
     transforms: Transforms
     coarse: float
 
 
 def recipe_for(model: keras.Model, layer: str) -> Recipe:
-    """Return the recipe for a layer: 128 px where one position sees less than that, 224 px where it sees more."""
+    """Return the recipe for a layer (measured in docs/recipe.md): 128 px where one position sees at most that, 224 px
+    where it sees more, and a calmer one for the classes.
+    """
+    if check_layer(model, layer) is model.layers[-1]:
+        return Recipe(224, 90, 0.05, True, Transforms(16, 16, 0.2), 56 / 90)
     try:
         near = receptive_field(model, layer).size <= 128
     except ValueError:  # a layer without positions sees the whole image
         near = False
-    return Recipe(128, 64, 0.1, Transforms(), 0) if near else Recipe(224, 42, 0.1, Transforms(16, 16, 0.2), 4 / 7)
+    deep = Recipe(224, 42, 0.1, False, Transforms(16, 16, 0.2), 24 / 42)
+    return Recipe(128, 64, 0.1, False, Transforms(), 0) if near else deep
 
 
 class Optimized(NamedTuple):
@@ -542,6 +548,7 @@ def maximize(
     size: int | None = None,
     steps: int | None = None,
     rate: float | None = None,
+    decay: bool | None = None,
     parameterization: str = "fourier",
     decorrelate: bool = True,
     transforms: Transforms | str | None = "auto",
@@ -555,16 +562,18 @@ def maximize(
 
     The objective is the channel's mean over all positions ("channel"), its middle position ("neuron"), or a function
     of the features, (n, height, width, channels) or logits (n, 1000), that returns the scores of the n images, (n,). A
-    class logit is layer="predictions"; sign=-1 minimizes. Side, steps, Adam's rate, the moves and the `coarse` share
-    are those of `recipe_for` the layer unless given; transforms=None moves nothing. A channel given k times gets k
-    images, which `diversity` pushes apart. An image depends on (seed, channel, how-manieth copy), not on its
-    neighbours. Raises ValueError for arguments out of range, FloatingPointError for an objective that is not finite.
+    class logit is layer="predictions", climbed less half of the log-sum-exp of the others; sign=-1 minimizes. Side,
+    steps, rate, decay, moves and the `coarse` share are those of `recipe_for` the layer unless given; transforms=None
+    moves nothing. A channel given k times gets k images, which `diversity` pushes apart. An image depends on (seed,
+    channel, how-manieth copy), not on its neighbours.
+    Raises ValueError for arguments out of range, FloatingPointError for an objective that is not finite.
     """
     if np.ndim(channels) > 1:
         raise ValueError("channels is nested: pass one channel or a flat list of them")
     targets = [check_channel(model, layer, channel) for channel in np.atleast_1d(channels)]
     recipe = recipe_for(model, layer)
-    size, steps, rate = (r if g is None else g for g, r in zip((size, steps, rate), recipe[:3], strict=True))
+    given = zip((size, steps, rate, decay), recipe[:4], strict=True)
+    size, steps, rate, decay = (own if argument is None else argument for argument, own in given)
     coarse = (recipe.coarse if parameterization == "fourier" else 0) if coarse is None else coarse
     moves = _check_transforms(recipe.transforms if isinstance(transforms, str) and transforms == "auto" else transforms)
     _check_ascent(
@@ -576,8 +585,9 @@ def maximize(
         raise ValueError(f"diversity compares images made together: pass at most {len(targets) // parts} at {size} px")
     chunk = -(-len(targets) // parts)
     one_hot = tf.Variable(np.zeros((chunk, model.get_layer(layer).output.shape[-1]), np.float32))
-    goal_of = _goal(feature_model(model, layer), one_hot, objective, float(sign), float(diversity))
-    ascent = _Ascent(goal_of, chunk, size, parameterization, decorrelate, rate)
+    rival = check_layer(model, layer) is model.layers[-1]
+    goal_of = _goal(feature_model(model, layer), one_hot, objective, float(sign), float(diversity), rival)
+    ascent = _Ascent(goal_of, chunk, size, parameterization, decorrelate, rate, decay)
     results = []
     with _progress(parts * chunk * steps, layer) as bar:
         for begin in range(0, len(targets), chunk):
@@ -633,7 +643,7 @@ def _check_ascent(
             raise ValueError(words)
 
 
-def _goal(features_of: keras.Model, one_hot: tf.Variable, objective, sign: float, diversity: float) -> Callable:
+def _goal(features_of, one_hot: tf.Variable, objective, sign: float, diversity: float, rival: bool) -> Callable:
     """Return the function inputs → (score of each image, what is to be climbed), both (n,)."""
 
     def goal_of(inputs):
@@ -643,6 +653,8 @@ def _goal(features_of: keras.Model, one_hot: tf.Variable, objective, sign: float
         )
         if score.shape.rank != 1:
             raise ValueError(f"the objective returned shape {score.shape}: return one score an image, (n,)")
+        if rival and not callable(objective):  # a class against the others, which a logit alone would lift as well
+            return score, sign * (score - 0.5 * tf.reduce_logsumexp(features - 1e9 * one_hot, axis=-1))
         if not diversity:
             return score, sign * score
         # mean cosine between the Gram matrices of copies, in units of the score (Olah et al. 2017)
@@ -659,11 +671,11 @@ def _goal(features_of: keras.Model, one_hot: tf.Variable, objective, sign: float
 class _Ascent:
     """Adam's steps up `goal_of`, several in one compiled call, on the parameters of `count` images at once."""
 
-    def __init__(self, goal_of, count: int, size: int, parameterization: str, decorrelate: bool, rate: float) -> None:
+    def __init__(self, goal_of, count: int, size: int, parameterization: str, decorrelate: bool, rate, decay) -> None:
         self.goal_of, self.size, self.form = goal_of, size, (parameterization, decorrelate)
         self.values = tf.Variable(np.zeros((count, *_start(size, parameterization, [0]).shape), np.float32))
         self.moved = tf.Variable(tf.zeros(count, tf.bool))
-        self.optimizer = keras.optimizers.Adam(rate)
+        self.optimizer, self.rate, self.decay = keras.optimizers.Adam(rate), rate, decay
         self.optimizer.build([self.values])
         self.climb = functools.cache(self._compiled)
 
@@ -700,6 +712,8 @@ class _Ascent:
             self.optimizer.iterations.assign(0)
             for begin in range(first, last, STEPS_A_CALL):
                 taken = range(begin, min(begin + STEPS_A_CALL, last))
+                left = 1 - (begin + taken[-1] + 1) / 2 / steps if self.decay else 1
+                self.optimizer.learning_rate.assign(self.rate * left)
                 matrices = zip(*(own.matrices(side, seed, step) for step in taken), strict=True)
                 history.extend(self.climb(side)(*(tf.constant(np.stack(part)) for part in matrices)).numpy())
                 if not np.isfinite(history[begin:]).all():
@@ -758,7 +772,7 @@ def invert(model: keras.Model, layer: str, photo: np.ndarray, steps: int = 128, 
         error = tf.reduce_sum((features_of(inputs) - target) ** 2) / tf.reduce_sum(target**2)
         return error[None], -error[None]
 
-    ascent, start = _Ascent(goal_of, 1, size, "fourier", True, 0.1), _start(size, "fourier", [seed])[None]
+    ascent, start = _Ascent(goal_of, 1, size, "fourier", True, 0.1, False), _start(size, "fourier", [seed])[None]
     with _progress(steps, layer) as bar:
         return Optimized(*ascent.run(start, Transforms(0, 0, 0), steps, 0, seed, [layer], bar))
 
