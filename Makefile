@@ -76,4 +76,4 @@ atlas: .venv/ready
 	@$(BIN)/python tools/atlas.py $(LAYERS)
 
 bench: .venv-bench/ready
-	@TF_CPP_MIN_LOG_LEVEL=3 PYTHONWARNINGS=ignore PYTHONPATH=. .venv-bench/bin/python tools/bench.py $(if $(QUICK),--quick)
+	@TF_CPP_MIN_LOG_LEVEL=3 PYTHONWARNINGS=ignore PYTHONPATH=. .venv-bench/bin/python tools/bench.py $(if $(QUICK),--quick) $(ARGS)

@@ -1218,3 +1218,149 @@ def block_bars(shares: dict[str, float], photos: int, words: dict[str, str]) -> 
     axes.set_xticks(range(len(shares)), [block.replace("_", "\n") for block in shares], fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+# -------------------------------------------------------------------------- plotting: kernels and circuits, notebook 03
+
+
+def stripe_angles(kernels: np.ndarray, grid: int = 128) -> np.ndarray:
+    """Predict from kernels, (side, side, 3, n), the angles of the stripes that they answer to most, (n,) in degrees.
+
+    They are read off the peak of the Fourier transform: 0 is horizontal, counter-clockwise. NaN is a spot: no direction
+    is preferred (|Σ P e^(2iφ)| < 0.3 Σ P over all waves, of power P and direction φ), or the peak has no frequency.
+    """
+    power = (np.abs(np.fft.fft2(kernels, s=(grid, grid), axes=(0, 1))) ** 2).sum(axis=2).reshape(grid * grid, -1)
+    down, across = (f.ravel() for f in np.meshgrid(np.fft.fftfreq(grid), np.fft.fftfreq(grid), indexing="ij"))
+    direction, peak = np.arctan2(-down, across), power.argmax(axis=0)
+    oriented = np.abs(np.exp(2j * direction) @ power) >= 0.3 * np.maximum(power.sum(axis=0), 1e-12)
+    return np.where(oriented & (peak > 0), (np.degrees(direction[peak]) + 90) % 180, np.nan)
+
+
+def gratings(angles: Sequence[float], frequency: float, shifts: int = 16, size: int = 64) -> np.ndarray:
+    """Return grey stripes of half contrast, (n, shifts, size, size, 3) in [0, 1]: n angles, each at equal shifts.
+
+    An angle of 0 is horizontal, counter-clockwise; the shifts together are one cycle, `frequency` is cycles per pixel.
+    """
+    rows, columns = np.mgrid[:size, :size] - size // 2
+    turn = np.radians(angles)
+    across = np.multiply.outer(np.cos(turn), rows) + np.multiply.outer(np.sin(turn), columns)
+    wave = frequency * across[:, None] - np.arange(shifts)[:, None, None] / shifts
+    return np.repeat(0.5 + 0.25 * np.cos(2 * np.pi * wave)[..., None], 3, axis=-1).astype(np.float32)
+
+
+def painted(kernels: np.ndarray) -> np.ndarray:
+    """Return kernels, (side, side, 3, n), as n pictures, (n, side, side, 3) in [0, 1]: mid-grey is a weight of zero."""
+    largest = np.maximum(np.abs(kernels).max(axis=(0, 1, 2)), 1e-12)
+    return np.moveaxis(0.5 + 0.5 * kernels / largest, -1, 0)
+
+
+def show_weights(kernels: np.ndarray, titles: Sequence[str]) -> Figure:
+    """Return a row for each kernel, (side, side, 3, n): its weights in hundredths, colour by colour, and painted."""
+    figure = Figure(figsize=(9.6, 2.7 * kernels.shape[-1]), layout="constrained")
+    lines = figure.subplots(kernels.shape[-1], 4, squeeze=False)
+    for line, kernel, tile, title in zip(lines, np.moveaxis(kernels, -1, 0), painted(kernels), titles, strict=True):
+        top = np.abs(kernel).max()
+        for place, weights, name in zip(line, np.moveaxis(kernel, -1, 0), ("red", "green", "blue"), strict=False):
+            place.imshow(weights, cmap="RdBu_r", vmin=-top, vmax=top)
+            place.set_title(f"on {name}", fontsize=10)
+            for (y, x), weight in np.ndenumerate(weights):
+                ink = "white" if abs(weight) > 0.6 * top else "black"
+                place.text(x, y, f"{100 * weight:.0f}", ha="center", va="center", fontsize=8, color=ink)
+        line[3].imshow(tile)
+        line[3].set_title(title, fontsize=10)
+    for place in lines.flat:
+        place.set(xticks=[], yticks=[])
+    return figure
+
+
+def show_kernels(kernels: np.ndarray, titles: Sequence[str], columns: int = 11) -> Figure:
+    """Return kernels, (side, side, 3, n), as painted tiles, row by row, each on its own scale."""
+    return _grid(painted(kernels), titles, columns, "", 9.6, {"interpolation": "nearest"})[0]
+
+
+def show_answers(photo: np.ndarray, kernels: np.ndarray, maps: np.ndarray, titles: Sequence[str]) -> Figure:
+    """Return a photo and n maps, (height, width, n), each on its own scale, the kernel that made it in its corner."""
+    columns, rows = min(4, maps.shape[-1] + 1), -(-(maps.shape[-1] + 1) // 4)
+    figure = Figure(figsize=(2.45 * columns, 2.5 * rows), layout="constrained")
+    places = figure.subplots(rows, columns).ravel()
+    places[0].imshow(photo)
+    for place, tile, answer, title in zip(places[1:], painted(kernels), np.moveaxis(maps, -1, 0), titles, strict=True):
+        top = np.percentile(np.abs(answer), 99.5) or 1.0
+        drawn = place.imshow(answer / top, cmap="RdBu_r", vmin=-1, vmax=1)
+        corner = place.inset_axes([0, 0, 0.27, 0.27])
+        corner.imshow(tile)
+        corner.set(xticks=[], yticks=[])
+        place.set_title(title, fontsize=10)
+    for place in places:
+        place.axis("off")
+    bar = figure.colorbar(drawn, ax=places, shrink=0.6, aspect=30, pad=0.01, ticks=(-1, 0, 1))
+    bar.ax.set_yticklabels(["negative", "0", "positive"])
+    return figure
+
+
+def plot_tuning(angles, curves: dict[str, np.ndarray], ylabel: str, predicted=(), kernels=None) -> Figure:
+    """Return curves over the angle of stripes; `predicted` angles dotted, each under its kernel (side, side, 3, n)."""
+    figure = Figure(figsize=(9.6, 4.6), layout="constrained")
+    axes = figure.subplots()
+    low, high = min(0, *(c.min() for c in curves.values())), max(c.max() for c in curves.values())
+    span, tiles = high - low, () if kernels is None else painted(kernels)
+    for number, (label, curve) in enumerate(curves.items()):
+        axes.plot(angles, curve, lw=2.5, color=f"C{number}", label=label)
+        if len(tiles):
+            axes.axvline(predicted[number], color=f"C{number}", ls=":")
+            place = [predicted[number] - 9, high + 0.03 * span, 18, 0.26 * span]
+            axes.inset_axes(place, transform=axes.transData).imshow(tiles[number])
+    for angle in range(0, 181, 30):  # a piece of grating over every tick
+        place = [angle - 6, low - 0.24 * span, 12, 0.18 * span]
+        axes.inset_axes(place, transform=axes.transData).imshow(gratings([angle], 0.125, 1, 24)[0, 0])
+    for box in axes.child_axes:
+        box.set(xticks=[], yticks=[])
+    if low < 0:
+        axes.axhspan(low, 0, color="#eeeeee", zorder=0)
+        axes.text(2, low + 0.04 * span, "below 0 the ReLU lets nothing through", color="#555555")
+    axes.axhline(0, color="black", lw=1)
+    axes.set(xlim=(-8, 188), xticks=range(0, 181, 30), xlabel="angle of the stripes (degrees)", ylabel=ylabel)
+    axes.set(yticks=[t for t in axes.get_yticks() if low <= t <= high])
+    axes.set(ylim=(low - 0.27 * span, high + span * (0.32 if len(tiles) else 0.06)))
+    axes.legend(loc="upper right")
+    return figure
+
+
+def plot_shifts(waves: np.ndarray, panels: dict[str, dict[str, np.ndarray]]) -> Figure:
+    """Return three of n shifted gratings, (n, size, size, 3), and a panel of answers to all of them for each title."""
+    figure = Figure(figsize=(9.6, 3.7), layout="constrained")
+    places = figure.subplot_mosaic("axxxyyy;bxxxyyy;cxxxyyy")
+    steps = len(waves)
+    for name, i in zip("abc", range(0, steps, steps // 4), strict=False):
+        places[name].imshow(waves[i, 24:40, 24:40])
+        places[name].set(xticks=[], yticks=[], ylabel=f"shift {i}")
+    for name, (title, curves) in zip("xy", panels.items(), strict=True):
+        for label, curve in curves.items():
+            places[name].plot(range(steps), curve, "o-", ms=4, label=label)
+        places[name].axhline(0, color="black", lw=1)
+        places[name].set(title=title, xlabel=f"shift of the stripes ({steps} = one cycle)", ylabel="answer")
+        places[name].set_xticks(range(0, steps, steps // 4))
+        places[name].legend()
+    return figure
+
+
+def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], strengths: np.ndarray, target: Sequence, title: str):
+    """Return n inputs, each a column of pictures from `rows`, joined to the pictures of their target by lines as wide
+    as they are strong: red excites, blue inhibits."""
+    count, deep = len(labels), len(rows)
+    figure = Figure(figsize=(9.9, (deep + 2.05) * 9.9 / count + 0.3), layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlim=(0, count), ylim=(0, deep + 2.05), aspect="equal")
+    axes.set_title(title, fontsize=11)
+    axes.axis("off")
+    corners = [((count - len(target)) / 2 + i, 0, picture) for i, picture in enumerate(target)]
+    for i, (label, strength) in enumerate(zip(labels, strengths, strict=True)):
+        colour, width = "#b2182b" if strength > 0 else "#2166ac", 12 * abs(strength) / np.abs(strengths).max()
+        axes.plot([i + 0.5, count / 2], [1.75, 0.95], color=colour, lw=width, zorder=0, solid_capstyle="butt")
+        axes.text(i + 0.5, deep + 1.72, f"{label}\n{strength:+.2f}", ha="center", va="bottom", fontsize=9, color=colour)
+        corners += [(i, deep + 0.7 - k, row[i]) for k, row in enumerate(rows)]
+    for x, y, picture in corners:
+        box = axes.inset_axes([x + 0.02, y, 0.96, 0.96], transform=axes.transData)
+        box.imshow(picture, interpolation="lanczos" if len(picture) > 16 else "nearest")  # a photo, or a kernel
+        box.set(xticks=[], yticks=[])
+    return figure

@@ -6,8 +6,6 @@ Each layer becomes a sheet of pictures and a JSON file, unless these are there a
 build/atlas/, and an interrupted run goes on from there.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import hashlib
@@ -30,7 +28,7 @@ from tqdm import tqdm
 import helpers
 
 LAYERS = ["conv2_block3_out", "conv3_block4_out", "conv4_block6_out"]
-CHUNK, COLUMNS, QUALITY, CROP = 24, 32, 80, 80  # channels a chunk; tiles a row; of the JPEG; px a side of a crop's tile
+COLUMNS, CROP = 32, 80  # tiles a row of a sheet; px a side of a crop's tile
 STRONGEST, NEAREST, OUTSTANDING, GRID = 5, 8, 3, 7  # how many are told; places on each axis of a photo
 
 
@@ -76,12 +74,12 @@ def chunk(model, head: dict, channels: range, responses: np.ndarray, folder: Pat
     return arrays
 
 
-def sheet_of(pictures: np.ndarray, side: int) -> bytes:
+def sheet_of(pictures: np.ndarray, side: int, quality: int) -> bytes:
     """Return square uint8 pictures, reduced to `side` px, as one JPEG with `COLUMNS` in a row."""
     tiles = [Image.fromarray(picture).resize((side, side), Image.Resampling.LANCZOS) for picture in pictures]
     tiles += -len(tiles) % COLUMNS * [Image.new("RGB", (side, side))]
     sheet = np.vstack([np.hstack(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)])
-    Image.fromarray(sheet).save(buffer := io.BytesIO(), "jpeg", quality=QUALITY, optimize=True)
+    Image.fromarray(sheet).save(buffer := io.BytesIO(), "jpeg", quality=quality, subsampling=0, optimize=True)
     return buffer.getvalue()
 
 
@@ -105,7 +103,7 @@ def outstanding(model, layer: str, count: int) -> dict:
     def at_places(images):
         batches = (helpers.preprocess(images[i : i + 16]) for i in range(0, len(images), 16))
         maps = (features_of.predict_on_batch(batch)[..., :count] for batch in batches)
-        return np.concatenate([tf.image.resize(batch, [GRID, GRID], "area") for batch in maps])
+        return np.concatenate([tf.image.resize(part, [GRID, GRID], "area") for part in maps])
 
     usual, seen = at_places(helpers.natural_inputs(224).images), at_places(helpers.load_images(paths, 224))
     above = (seen - usual.mean(axis=0)) / np.maximum(usual.std(axis=0), 1e-9)
@@ -123,21 +121,22 @@ def finish(model, head: dict, natural: helpers.NaturalInputs, responses: np.ndar
     best = [helpers.strongest(values, natural.sources, STRONGEST) for values in share.T]
     rows["strongest"] = [[[i, round(float(share[i, c]), 2)] for i in inputs] for c, inputs in enumerate(best)]
     rows["nearest"], order = likeness(responses)
-    sheet, crops = sheet_of(made["pictures"], head["tile"]), f"natural_{head['recipe']['size']}.jpg"
+    sheet, crops = sheet_of(made["pictures"], head["tile"], 88), f"natural_{head['recipe']['size']}.jpg"
     about = {"sheet": hashlib.sha256(sheet).hexdigest(), "order": order}
     about["crops"] = {"sheet": crops, "tile": CROP, "sources": natural.sources}
     about["channels"] = [dict(zip(rows, values, strict=True)) for values in zip(*rows.values(), strict=True)]
     about["photos"] = outstanding(model, head["layer"], head["count"])
-    put(out / crops, sheet_of(natural.images, CROP))
+    put(out / crops, sheet_of(natural.images, CROP, 75))
     put(out / f"{head['layer']}.jpg", sheet)
     put(out / f"{head['layer']}.json", json.dumps(head | about, separators=(",", ":")).encode())
 
 
-def is_made(head: dict, out: Path) -> bool:
-    """Say whether a layer's files are in place, whole, and made as `head` says."""
+def is_made(head: dict, out: Path, steps: int | None) -> bool:
+    """Say whether a layer's files are in place, whole and as `head` says, which keeps their number of steps if None."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         page = json.loads((out / f"{head['layer']}.json").read_bytes())
         sheet = (out / f"{head['layer']}.jpg").read_bytes()
+        head["recipe"]["steps"] = steps or page["recipe"]["steps"]
         return page == page | head and page["sheet"] == hashlib.sha256(sheet).hexdigest()
     return False
 
@@ -146,13 +145,14 @@ def make(layers: list[str], steps=None, size=None, channels=None, out=helpers.AT
     """Make the atlas of layers, or of their first channels only; side and steps are `helpers.recipe_for`'s if None."""
     model = helpers.load_model()
     heads = [describe(model, layer, steps, size, channels) for layer in layers or LAYERS]
-    heads = [head for head in heads if not is_made(head, out)]
+    heads = [head for head in heads if not is_made(head, out, steps)]
     with tqdm(total=sum(head["count"] for head in heads), unit="channel") as bar:
         for head in heads:
             bar.set_description(head["layer"])
             natural, count, chunks = helpers.natural_inputs(head["recipe"]["size"]), head["count"], []
             responses = helpers.channel_responses(model, head["layer"], natural.images)
-            for part in (range(count)[i : i + CHUNK] for i in range(0, count, CHUNK)):
+            step = 16 if head["recipe"]["size"] <= 128 else 24  # what the engine makes at once, or a multiple of it
+            for part in (range(count)[i : i + step] for i in range(0, count, step)):
                 chunks.append(chunk(model, head, part, responses, work or helpers.ROOT / "build" / "atlas"))
                 bar.update(len(part))
             finish(model, head, natural, responses[:, :count], chunks, out)

@@ -241,7 +241,9 @@ find("mosaic").onkeydown = event => move(event, [...find("mosaic").children]);
 find("previous").onclick = () => step(-1);
 find("next").onclick = () => step(1);
 find("close").onclick = () => dialog.close();
-dialog.onclick = event => event.target === dialog && dialog.close();
+dialog.onclick = event => {
+  if (event.target === dialog) dialog.close(); // on what lies around it
+};
 dialog.onkeydown = event => {
   if (event.key === "ArrowLeft" || event.key === "ArrowRight") step(event.key === "ArrowLeft" ? -1 : 1);
 };
