@@ -23,9 +23,10 @@ from execute import ROOT, NotebookError, chosen, execute
 from PIL import Image
 
 TOLERANCE = 2.0  # of 255: the mean absolute difference up to which two images count as the same
-LINE = re.compile(r"^(PHOTO, (?:SECOND, )?LAYER, CHANNEL) = .*$", re.MULTILINE)
-PHOTOS = ["../probe/birds/blackbird_01.jpg", "goldfish.jpg"]  # one of them by a path, as a reader's own would be
-LAYERS = {"03": ("conv4_block1_1_conv", 17)}  # notebook 03 looks at a 1×1 convolution, the others at any layer
+LINE = re.compile(r"^(PHOTO(?:, [A-Z]+)*) = .*$", re.MULTILINE)
+OTHERS = {"PHOTO": "../probe/birds/blackbird_01.jpg", "SECOND": "goldfish.jpg"}  # one by a path, as a reader's own
+OTHERS |= {"LAYER": "conv4_block2_out", "CHANNEL": 7}
+LAYERS = {"03": {"LAYER": "conv4_block1_1_conv"}}  # it looks at a 1×1 convolution, the others at any layer
 ROUNDING = """
 import functools, keras, tensorflow as tf
 
@@ -45,12 +46,12 @@ for kind in (keras.layers.Conv2D, keras.layers.Dense):
 
 
 def choose_others(notebook: nbformat.NotebookNode, number: str) -> None:
-    """Change the line PHOTO, LAYER, CHANNEL of a notebook; ValueError unless it has exactly one."""
+    """Change the line that begins with PHOTO, the photo, layer and channel; ValueError unless there is exactly one."""
     found = [cell for cell in notebook.cells if cell.cell_type == "code" and LINE.search(cell.source)]
     if len(found) != 1:
-        raise ValueError(f"notebook {number} has {len(found)} lines PHOTO, LAYER, CHANNEL = …, expected one")
+        raise ValueError(f"notebook {number} has {len(found)} lines PHOTO, … = …, expected one")
     names = LINE.search(found[0].source)[1]
-    values = [*PHOTOS[: 1 + ("SECOND" in names)], *LAYERS.get(number, ("conv4_block2_out", 7))]
+    values = [(OTHERS | LAYERS.get(number, {}))[name] for name in names.split(", ")]
     found[0].source = LINE.sub(f"{names} = {', '.join(map(repr, values))}", found[0].source)
 
 
