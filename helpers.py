@@ -1084,12 +1084,6 @@ def prediction_bars(photo: np.ndarray, logits: np.ndarray) -> Figure:
     return figure
 
 
-def prediction_grid(photos: np.ndarray, logits: np.ndarray, columns: int = 7) -> Figure:
-    """Return photos, each below the class that comes first and its probability; logits of shape (n, 1000)."""
-    best = [top_predictions(row, 1)[0] for row in logits]
-    return image_grid(photos, [f"{p.name.replace('_', ' ')}\n{p.probability:.2f}" for p in best], columns)
-
-
 def map_strip(photo: np.ndarray, maps: Sequence[np.ndarray], titles: Sequence[str] = (), columns: int = 6) -> Figure:
     """Return a photo and maps, each (height, width), in rows, each on a scale of its own.
 
@@ -1146,33 +1140,34 @@ def draw_network(model: keras.Model, photo: np.ndarray) -> Figure:
 
     Below each stage stand its numbers; parameters and work (multiplications) are means over its blocks.
     """
-    figure = Figure(figsize=(9.6, 4.7), layout="constrained")
+    figure = Figure(figsize=(9.6, 3.65), layout="constrained")
     axes = figure.subplots()
-    _slab(axes, 0, 224, 3, "white", photo)
-    x, columns = 142, {0: ["", "side", "channels", "blocks", "parameters / block", "work / block"]}
+    _slab(axes, 0, 224, 3, "white", photo, -74)
+    x, columns = 166, {}
     for stage, row in network_table(model).items():
         start, blocks = x, len(row["slabs"]) if stage not in ("conv1", "head") else 0
         for side, channels in row["slabs"]:
-            x = _slab(axes, x, side, channels, STAGES[stage]) + 7 + 0.22 * side
+            x = _slab(axes, x, side, channels, STAGES[stage]) + 7 + 0.26 * side
         sides = " → ".join(dict.fromkeys(str(side) for side, _ in row["slabs"]))
         million = 1e6 * max(blocks, 1)
         counts = f"{row['parameters'] / million:.2f} M", f"{row['work'] / million:.0f} M"
         columns[(start + x) / 2 - 8] = [stage, sides, f"{channels:,}", blocks or "–", *counts]
         x += 24
+    columns[x + 20] = ["", "side", "channels", "blocks", "parameters", "multiplications"]
     for place, words in columns.items():
         for line, word in enumerate(words):
-            style = {"ha": "center" if place else "left", "weight": "normal" if line else "bold"}
-            axes.text(place, -178 - 22 * line, word, fontsize=9, **style)
-    axes.set(xlim=(-3, x - 8), ylim=(-296, 206), aspect="equal")
+            style = {"ha": "left" if place > x else "center", "weight": "normal" if line else "bold"}
+            axes.text(place, -126 - 24 * line, word, fontsize=9, **style)
+    axes.set(xlim=(-3, x + 128), ylim=(-246, 154), aspect="equal")
     axes.axis("off")
     return figure
 
 
-def _slab(axes, x: float, side: int, channels: int, colour: str, picture: np.ndarray | None = None) -> float:
+def _slab(axes, x: float, side: int, channels: int, colour: str, picture=None, middle: float = 0) -> float:
     """Draw a tensor as a box seen from the left front, with a picture on its far face; return its right end."""
-    long, high, deep, rise = 1 + 0.029 * channels, max(1.32 * side, 4), 0.5 * side, 0.25 * side
-    low, end = -high / 2, x + long
-    faces = [(x, low, long, 0, 0, high), (x, -low, long, 0, deep, rise), (end, low, deep, rise, 0, high)]
+    long, high, deep, rise = 1 + 0.03 * channels, max(1.5 * side, 5), 0.6 * side, 0.25 * side
+    low, end = middle - high / 2, x + long
+    faces = [(x, low, long, 0, 0, high), (x, low + high, long, 0, deep, rise), (end, low, deep, rise, 0, high)]
     for (left, bottom, u, v, s, t), light in zip(faces, (1, 1.1, 0.8), strict=True):
         corners = [(left, bottom), (left + u, bottom + v), (left + u + s, bottom + v + t), (left + s, bottom + t)]
         shade = np.minimum(np.array(to_rgb(colour)) * light, 1)
@@ -1185,38 +1180,23 @@ def _slab(axes, x: float, side: int, channels: int, colour: str, picture: np.nda
 
 
 def draw_fields(photo: np.ndarray, fields: dict[str, ReceptiveField], sensitivity: dict[str, np.ndarray]) -> Figure:
-    """Return for each layer the field of the middle position (green) and its sensitivity (glow), on one scale.
+    """Return for each layer the field of the middle position (solid square) over its sensitivity (glow), on one scale.
 
-    `sensitivity` holds maps as large as the photo; the dotted square holds half of it.
+    `sensitivity` holds maps as large as the photo; the dotted square holds half of their sum.
     """
-    middle, halves = len(photo) // 2, []
+    middle, dim, panels, halves = len(photo) // 2, 0.35 * photo.mean(axis=-1, keepdims=True), [], []
     for weight in sensitivity.values():
         within = [weight[middle - r : middle + r + 1, middle - r : middle + r + 1].sum() for r in range(middle + 1)]
         halves.append(2 * int(np.searchsorted(within, weight.sum() / 2)) + 1)
-    titles = [f"{n}\nhalf within {half} of {fields[n].size} px" for n, half in zip(sensitivity, halves, strict=True)]
-    figure = image_grid([photo.mean(axis=-1)] * len(titles), titles, len(titles))
-    for axes, (layer, weight), half in zip(figure.axes, sensitivity.items(), halves, strict=True):
-        axes.images[0].set(cmap="gray", clim=(0, 1))
-        glow = np.sqrt(weight / weight.max())
-        axes.imshow(glow, cmap="magma", alpha=np.clip(0.3 + glow, 0, 1))
+        coarse = Image.fromarray(np.float32(weight)).resize((len(photo) // 4,) * 2, Image.Resampling.BOX)
+        soft = np.asarray(coarse.resize(weight.shape, Image.Resampling.BILINEAR))  # single pixels would be too fine
+        panels.append(np.clip(dim + colormaps["hot"](np.sqrt(soft / soft.max()))[..., :3], 0, 1))
+    titles = [f"{n}\nfield {fields[n].size} px, half within {h} px" for n, h in zip(sensitivity, halves, strict=True)]
+    figure = image_grid(panels, titles, len(titles))
+    for axes, layer, half in zip(figure.axes, sensitivity, halves, strict=True):
         for side, style in ((fields[layer].size, "-"), (half, ":")):
             corner = (middle - side / 2, middle - side / 2)
             axes.add_patch(Rectangle(corner, side, side, fill=False, ec="#a1d99b", lw=2, ls=style))
-    return figure
-
-
-def block_bars(shares: dict[str, float], photos: int, words: dict[str, str]) -> Figure:
-    """Return bars of shares of so many photos, {block: share in [0, 1]}, with one standard error, and words above."""
-    values = np.array(list(shares.values()))
-    figure = Figure(figsize=(9.6, 3.4), layout="constrained")
-    axes = figure.subplots()
-    error = np.sqrt(values * (1 - values) / photos)  # of a share: the spread of a binomial count, divided by n
-    axes.bar(list(shares), values, yerr=error, capsize=3, color=[STAGES[block[:5]] for block in shares])
-    for place, block in enumerate(shares):
-        axes.text(place, 0.04, words.get(block, ""), rotation=90, ha="center", va="bottom", fontsize=9)
-    axes.set(ylim=(0, 1.05), ylabel="photos that keep their class")
-    axes.set_xticks(range(len(shares)), [block.replace("_", "\n") for block in shares], fontsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 

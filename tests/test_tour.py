@@ -1,5 +1,6 @@
 """What notebook 01 rests on: a block that is silent for a while, the drawing of the whole network, a few facts."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -33,6 +34,10 @@ def test_the_whole_network_is_counted_and_drawn(model):
 
 
 def test_what_the_prose_of_notebook_01_says_in_passing(model):
-    assert "cat" not in helpers.class_names()
+    names = helpers.class_names()
+    assert {"sports_car", "fig"} < set(names) and not {"cat", "sunflower", "astronaut"} & set(names)
     field = helpers.receptive_field(model, "conv4_block6_out")
     assert field.clear_of_padding(224) == [] and field.clear_of_padding(321) == [5]
+    layers = [layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)]
+    shortcuts = [name for name in layers if name.endswith("_0_conv")]  # in the first block of each stage
+    assert len(layers) - len(shortcuts) == 50 and shortcuts == [f"conv{stage}_block1_0_conv" for stage in (2, 3, 4, 5)]

@@ -1,6 +1,7 @@
 """Make the pictures that open the notebooks: cut a stored figure, found by its alt text, and reduce it.
 
 python tools/pictures.py [--only 01]    write data/pictures/NN.jpg from notebooks/NN_*.ipynb
+python tools/pictures.py --only series  write data/pictures/series.jpg, eight tiles of data/ladder.jpg
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PICTURES = {  # notebook: how its figure's alt text begins; the parts to join: left, top, right, bottom in [0, 1]
     "01": ("One photo on its way", [(0, 0.033, 0.333, 0.493), (0.667, 0.033, 1, 0.493), (0.333, 0.528, 0.667, 0.988)]),
 }
+SERIES = ((0, 5), (0, 4), (0, 7), (5, 0))  # of each row of the ladder, a stage, the two tiles that are shown
 
 
 def figure(notebook: Path, alt: str) -> Image.Image:
@@ -36,18 +38,37 @@ def strip(picture: Image.Image, boxes: list[tuple[float, ...]], width: int = 100
     for number, part in enumerate(parts):
         joined.paste(part, (sum(before.width for before in parts[:number]), 0))
     joined.thumbnail((width, width), Image.Resampling.LANCZOS)
+    return jpeg(joined, limit)
+
+
+def jpeg(picture: Image.Image, limit: int = 60_000) -> bytes:
+    """Return a picture as a JPEG, as good as `limit` bytes allow."""
     for quality in range(90, 20, -5):
-        joined.save(buffer := io.BytesIO(), "jpeg", quality=quality, optimize=True)
+        picture.save(buffer := io.BytesIO(), "jpeg", quality=quality, optimize=True)
         if buffer.tell() <= limit:
             break
     return buffer.getvalue()
 
 
+def series(ladder: Image.Image, side: int = 176, gap: int = 8) -> Image.Image:
+    """Return two tiles of each stage of the ladder, one below the other, a column a stage."""
+    sheet = Image.new("RGB", (4 * (side + gap) - gap, 2 * (side + gap) - gap), "white")
+    for stage, columns in enumerate(SERIES):
+        for row, column in enumerate(columns):
+            left, top = 5 + 120 * column, 52 + 157 * stage
+            tile = ladder.crop((left, top, left + 110, top + 110)).resize((side, side), Image.Resampling.LANCZOS)
+            sheet.paste(tile, (stage * (side + gap), row * (side + gap)))
+    return sheet
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", metavar="NN", help="only this notebook's, e.g. 01")
+    parser.add_argument("--only", default="", metavar="NN", help="only this one: 01, or series")
     only = parser.parse_args().only
     (ROOT / "data" / "pictures").mkdir(exist_ok=True)
+    if only in ("", "series"):
+        ladder = Image.open(ROOT / "data" / "ladder.jpg").convert("RGB")
+        (ROOT / "data" / "pictures" / "series.jpg").write_bytes(jpeg(series(ladder)))
     for number, (alt, boxes) in PICTURES.items():
         if number.startswith(only):
             notebook = next((ROOT / "notebooks").glob(f"{number}_*.ipynb"))
