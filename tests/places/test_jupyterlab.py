@@ -20,7 +20,7 @@ SETTINGS = {
     "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},  # every cell is in the page, in view or not
 }
 LONG = """\
-pictures = helpers.maximize(model, LAYER, [CHANNEL] * 4, size=128, steps=96).images
+pictures = helpers.maximize(model, "conv3_block4_out", 4 * [320], size=128, steps=96).images
 helpers.show(helpers.image_grid(pictures), alt="Four optimized images of one channel")"""
 # JupyterLab draws errors as the one or the other, warnings as the second
 RED = ", ".join(f'[data-mime-type="application/vnd.jupyter.{kind}"]' for kind in ("error", "stderr"))
@@ -36,7 +36,7 @@ def lab(tmp_path_factory):
     (project / "helpers.py").symlink_to(ROOT / "helpers.py")  # it finds its data next to the file that is meant
     (project / "notebooks").mkdir()
     long = stored("04")
-    long.cells = [*code(long)[:2], nbformat.v4.new_code_cell(LONG)]  # those that set up, and one to interrupt
+    long.cells = [code(long)[0], nbformat.v4.new_code_cell(LONG)]  # the setup cell, and one to interrupt
     for name, notebook in {"01": stored("01"), "long": long}.items():
         for cell in code(notebook):
             cell.outputs, cell.execution_count = [], None
