@@ -1,6 +1,6 @@
 """Make data/atlas/: a picture of every channel of a layer, its drives, and what it answers to in the photos.
 
-python tools/atlas.py [layer ...] [--steps 48]    without a layer: the last blocks of conv2, conv3 and conv4
+python tools/atlas.py [layer ...] [--steps N]    without a layer: the last blocks of conv2, conv3 and conv4
 
 Each layer becomes a sheet of pictures and a JSON file, unless these are there and whole. Finished chunks stay in
 build/atlas/, and an interrupted run goes on from there.
@@ -35,7 +35,8 @@ STRONGEST, NEAREST, OUTSTANDING, GRID = 5, 8, 3, 7  # how many are told; places 
 def describe(model, layer: str, steps: int | None, size: int | None, channels: int | None) -> dict:
     """Return what decides the pictures of a layer, or of its first few channels: the head of its JSON file."""
     shape, recipe = helpers.check_layer(model, layer).output.shape, helpers.recipe_for(model, layer)
-    recipe = recipe._replace(size=size or recipe.size, steps=steps or recipe.steps)._asdict()
+    steps = steps or (48 if recipe.size == 128 else recipe.steps)  # at 128 px the last quarter of the 64 shows little
+    recipe = recipe._replace(size=size or recipe.size, steps=steps)._asdict()
     recipe = {name: value for name, value in recipe.items() if value}
     name, tile = Path(helpers.weights_in_use()).name, 128 if len(shape) == 2 or shape[-1] == 2048 else 96
     head = {"weights": helpers.TRANSPLANT_SHA256 if name == "transplant" else name, "seed": 0, "columns": COLUMNS}

@@ -13,9 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PLACE = ROOT / "tools" / "repository.txt"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "notebooks").glob("*.ipynb"))]
-ADDRESS = re.compile(
-    r"(?:(?<=research\.google\.com/github/)|(?<=clone --quiet --depth 1 https://github\.com/))[\w.-]+/[\w.-]+"
-)
+ADDRESS = re.compile(r"(?:(?<=google\.com/github/)|(?<=--depth 1 https://github\.com/))[\w.-]+/[\w.-]+")
 
 
 def addresses(text: str) -> list[str]:
@@ -33,10 +31,7 @@ def main() -> None:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+", address):
         sys.exit(f"{address!r} is no owner/name of a GitHub repository: make links REPO=owner/name")
     for page in PAGES:
-        old = page.read_text(encoding="utf-8")
-        if (new := stamped(old, address)) != old:
-            page.write_text(new, encoding="utf-8", newline="\n")
-            print(f"{page.relative_to(ROOT)}: {len(addresses(new))} addresses")
+        page.write_text(stamped(page.read_text(encoding="utf-8"), address), encoding="utf-8", newline="\n")
     PLACE.write_text(address + "\n", encoding="utf-8", newline="\n")
     print(f"the repository is {address}")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import nbformat
 
 ROOT = Path(__file__).resolve().parents[2]
+SCREENSHOTS = ROOT / "build" / "screenshots"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
@@ -20,5 +21,5 @@ def code(notebook):
 def figures(notebook):
     """Return the alt texts of a notebook's figures, in their order."""
     outputs = [output for cell in code(notebook) for output in cell.outputs]
-    drawn = [(output, kind) for output in outputs for kind in output.get("data", {}) if kind.startswith("image/")]
-    return [output.metadata.get(kind, {}).get("alt", "") for output, kind in drawn]
+    drawn = [(o.metadata, kind) for o in outputs for kind in o.get("data", {}) if kind.startswith("image/")]
+    return [metadata.get(kind, {}).get("alt", "") for metadata, kind in drawn]

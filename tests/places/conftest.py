@@ -1,4 +1,4 @@
-"""Fixtures: a headless Chromium, driven by Playwright, and the folder for screenshots; a second try for one test."""
+"""A headless Chromium, driven by Playwright, and a second try for one test that needs it."""
 
 import os
 import shutil
@@ -6,11 +6,8 @@ import shutil
 import pytest
 from _pytest.runner import runtestprotocol
 
-from places import ROOT
-
 NAMES = "chromium", "chromium-browser", "google-chrome"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-FLAGS += ["--disable-component-update", "--disable-sync"]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 tried_again = []
 
 
@@ -47,10 +44,3 @@ def browser():
         chromium = playwright.chromium.launch(executable_path=program, args=FLAGS)
         yield chromium
         chromium.close()
-
-
-@pytest.fixture(scope="session")
-def screenshots():
-    folder = ROOT / "build" / "screenshots"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from places import NOTEBOOKS, ROOT, code, figures
 
 pytestmark = pytest.mark.places
-PYTHON = ROOT / ".venv-colab" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+PYTHON = ROOT / ".venv-colab" / "bin" / "python"
 ADDRESS = "somebody/cnn-pictures"
 RUN = """
 import nbformat
@@ -27,9 +27,8 @@ nbformat.write(notebook, "../notebook.ipynb")
 """
 
 
-@pytest.fixture
-def colab(tmp_path):
-    """A function that runs a notebook as Colab would, in the empty folder `content`; RuntimeError if a cell fails."""
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_runs_to_its_end_and_draws_every_figure(tmp_path, path):
     if not PYTHON.exists():
         words = "there is no .venv-colab: `make places` builds it"
         pytest.fail(words) if os.environ.get("REQUIRE_BROWSER") == "1" else pytest.skip(words)
@@ -38,36 +37,26 @@ def colab(tmp_path):
         folder.mkdir(parents=True)
     (package / "__init__.py").touch()
     (startup / "colab.py").write_text("import google.colab\n")
-    given = {"PYTHONPATH": str(tmp_path), "IPYTHONDIR": str(tmp_path), "GIT_CONFIG_COUNT": "1"}
-    given |= {
+    local = {
         "GIT_CONFIG_KEY_0": f"url.{ROOT.as_uri()}.insteadOf",
         "GIT_CONFIG_VALUE_0": f"https://github.com/{ADDRESS}",
     }
+    local |= {"GIT_CONFIG_COUNT": "1", "PYTHONPATH": str(tmp_path), "IPYTHONDIR": str(tmp_path)}
     ours = {name: value for name, value in os.environ.items() if name not in ("RESNET50V2_WEIGHTS", "CHECKS")}
 
-    def run(notebook):
-        path = tmp_path / "notebook.ipynb"
-        nbformat.write(notebook, path)
-        found = subprocess.run([PYTHON, "-c", RUN], cwd=content, env=ours | given, capture_output=True, text=True)
-        if found.returncode:
-            raise RuntimeError(found.stderr[-3000:])
-        return nbformat.read(path, as_version=4)
-
-    run.content = content
-    return run
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs_to_its_end_and_draws_every_figure(colab, path):
     notebook = nbformat.reads(links.stamped(path.read_text(encoding="utf-8"), ADDRESS), as_version=4)
     stored = figures(notebook)
     for cell in code(notebook):
         cell.outputs = []
     notebook.cells.append(nbformat.v4.new_code_cell(code(notebook)[0].source))  # the setup cell once more
-    drawn = figures(colab(notebook))
+    nbformat.write(notebook, tmp_path / "notebook.ipynb")
+    run = subprocess.run([PYTHON, "-c", RUN], cwd=content, env=ours | local, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-3000:]
+
+    drawn = figures(nbformat.read(tmp_path / "notebook.ipynb", as_version=4))
     assert len(drawn) == len(stored) > 0 and all(drawn)
-    assert [entry.name for entry in colab.content.iterdir()] == ["cnn-filters"]
-    assert (colab.content / "cnn-filters/.git/shallow").exists()  # the last commit, without its history
+    assert [entry.name for entry in content.iterdir()] == ["cnn-filters"]
+    assert (content / "cnn-filters/.git/shallow").exists()  # the last commit, without its history
 
 
 def test_colabs_versions_are_within_the_requirements():

@@ -1,14 +1,12 @@
 """The stored notebooks as pages of nbconvert, whose family GitHub renders with: whole, on any screen, in the dark."""
 
-import functools
-
 import nbformat
 import pytest
 from nbconvert import HTMLExporter
 from PIL import Image
 from website import to_html
 
-from places import NOTEBOOKS, ROOT, figures
+from places import NOTEBOOKS, ROOT, SCREENSHOTS, figures
 
 pytestmark = pytest.mark.places
 SITE = "http://site.test/"  # never asked: every request is answered from the repository, or noted as a fault
@@ -63,27 +61,20 @@ def visit(browser, html, device):
     return page, faults + page.evaluate(LOOK, DEVICES[device]["viewport"]["width"])
 
 
-@functools.cache
-def page_of(path, theme):
-    """Return a notebook and its page in nbconvert's light or dark theme."""
-    notebook = nbformat.read(path, as_version=4)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(HTMLExporter, "theme", theme)
-        return notebook, to_html(notebook, path.stem)
-
-
-@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_page(browser, screenshots, path, theme, device):
-    notebook, html = page_of(path, theme)
-    page, faults = visit(browser, html, device)
-    shot = screenshots / f"{path.stem}-{device}-{theme}.jpg"
-    page.screenshot(path=shot, full_page=True, scale="css", type="jpeg", quality=80)
-    assert not faults, "\n".join(faults)
-    assert page.locator(".jp-Cell").count() == len(notebook.cells)
-    shown = page.locator(".jp-OutputArea-output img").evaluate_all("images => images.map(image => image.alt)")
-    assert shown == figures(notebook) != []
-    with Image.open(shot) as picture:  # the margin has the colour of the theme
-        assert (picture.convert("L").getpixel((1, picture.height // 2)) > 127) == (theme == "light")
-    page.close()
+def test_page(browser, monkeypatch, path, theme):
+    monkeypatch.setattr(HTMLExporter, "theme", theme)
+    notebook = nbformat.read(path, as_version=4)
+    html = to_html(notebook, path.stem)
+    for device in DEVICES:
+        page, faults = visit(browser, html, device)
+        shot = SCREENSHOTS / f"{path.stem}-{device}-{theme}.jpg"
+        page.screenshot(path=shot, full_page=True, scale="css", type="jpeg", quality=80)
+        assert not faults, f"{device}:\n" + "\n".join(faults)
+        assert page.locator(".jp-Cell").count() == len(notebook.cells)
+        shown = page.locator(".jp-OutputArea-output img").evaluate_all("images => images.map(image => image.alt)")
+        assert shown == figures(notebook) != []
+        with Image.open(shot) as picture:  # the margin has the colour of the theme
+            assert (picture.convert("L").getpixel((1, picture.height // 2)) > 127) == (theme == "light")
+        page.close()

@@ -3,26 +3,24 @@
 import json
 import os
 import re
-import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import time
 
 import nbformat
-import psutil
 import pytest
+from jupyter_server.serverapp import list_running_servers
 
-from places import ROOT, code, figures, stored
+from places import ROOT, SCREENSHOTS, code, figures, stored
 
 pytestmark = pytest.mark.places
 SETTINGS = {
-    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
-    "notebook-extension/tracker": {"windowingMode": "none"},  # every cell is in the page, in view or not
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},  # every cell is in the page, in view or not
 }
 LONG = """\
-pictures = helpers.maximize(model, LAYER, [CHANNEL] * 4, size=128, steps=96).images
+pictures = helpers.maximize(model, "conv3_block4_out", 4 * [320], size=128, steps=96).images
 helpers.show(helpers.image_grid(pictures), alt="Four optimized images of one channel")"""
 # JupyterLab draws errors as the one or the other, warnings as the second
 RED = ", ".join(f'[data-mime-type="application/vnd.jupyter.{kind}"]' for kind in ("error", "stderr"))
@@ -34,52 +32,38 @@ def lab(tmp_path_factory):
     """JupyterLab on copies without outputs, with settings of its own: a function from a notebook to its address."""
     home = tmp_path_factory.mktemp("lab")
     project = home / "project"
-    for folder in ("notebooks", "data"):
-        (project / folder).mkdir(parents=True)
+    shutil.copytree(ROOT / "data", project / "data", ignore=shutil.ignore_patterns("*.h5", "probe", "atlas"))
     (project / "helpers.py").symlink_to(ROOT / "helpers.py")  # it finds its data next to the file that is meant
-    shutil.copytree(ROOT / "data", project / "data", dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.h5", "probe"))
+    (project / "notebooks").mkdir()
     long = stored("04")
-    long.cells = [*code(long)[:2], nbformat.v4.new_code_cell(LONG)]  # those that set up, and one to interrupt
+    long.cells = [code(long)[0], nbformat.v4.new_code_cell(LONG)]  # the setup cell, and one to interrupt
     for name, notebook in {"01": stored("01"), "long": long}.items():
         for cell in code(notebook):
             cell.outputs, cell.execution_count = [], None
         nbformat.write(notebook, project / "notebooks" / f"{name}.ipynb")
-    for name, values in SETTINGS.items():
-        path = home / "config" / "lab" / "user-settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(values))
-    token = secrets.token_hex(16)
-    places = {f"JUPYTER_{name}_DIR": str(home / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    options = {"ip": "127.0.0.1", "port": port, "port_retries": 0, "root_dir": project, "allow_root": True}
-    with (home / "log").open("w") as log:
-        server = psutil.Popen(
-            [sys.executable, "-m", "jupyterlab", "--no-browser", *(f"--ServerApp.{k}={v}" for k, v in options.items())],
-            env=os.environ | places | {"IPYTHONDIR": str(home / "ipython"), "JUPYTER_TOKEN": token},
+    (home / "overrides.json").write_text(json.dumps(SETTINGS))
+    places = {f"JUPYTER_{name}_DIR": str(home / name) for name in ("CONFIG", "DATA", "RUNTIME")}
+    options = [f"--LabApp.app_settings_dir={home}", f"--ServerApp.root_dir={project}", "--ServerApp.allow_root=True"]
+    with (
+        (home / "log").open("w") as log,
+        subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", "--no-browser", *options],
+            env=os.environ | places | {"IPYTHONDIR": str(home / "ipython")},
             stdout=log,
             stderr=subprocess.STDOUT,
-        )
+        ) as server,
+    ):
         try:
-            wait_for(port, server, home / "log")
-            yield lambda name: f"http://127.0.0.1:{port}/lab/tree/notebooks/{name}.ipynb?reset&token={token}"  # one tab
+            for _ in range(120):
+                running = list(list_running_servers(home / "RUNTIME"))
+                if running or server.poll() is not None:
+                    break
+                time.sleep(0.5)
+            assert running, f"JupyterLab did not start:\n{(home / 'log').read_text()}"
+            address = "{url}lab/tree/notebooks/{{}}.ipynb?reset&token={token}".format(**running[0])
+            yield address.format  # `reset`: one tab
         finally:
-            family = [*server.children(recursive=True), server]
             server.terminate()  # it ends its kernels
-            for left in psutil.wait_procs(family, timeout=20)[1]:
-                left.kill()
-
-
-def wait_for(port, server, log):
-    """Return when the server answers; fail with its log if it ends or takes longer than a minute."""
-    for _ in range(120):
-        try:
-            return socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            if server.poll() is not None:
-                break
-            time.sleep(0.5)
-    pytest.fail(f"JupyterLab did not start:\n{log.read_text()}")
 
 
 @pytest.fixture
@@ -105,24 +89,19 @@ def boxes(page):
     return page.locator(f"{RED}, .jp-Dialog, .Toastify__toast").all_inner_texts()
 
 
-def test_run_all_cells(opened, screenshots):
+def test_run_all_cells(opened):
     notebook, page = stored("01"), opened("01")
-    page.wait_for_function(  # until each code cell has its number, or one has failed
-        """([count, red]) => document.querySelector(red) ||
-        [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")]
-          .filter(prompt => /\\[\\d+\\]/.test(prompt.textContent)).length == count""",
-        arg=[len(code(notebook)), RED],
-        timeout=600_000,
-    )
+    done = page.locator(".jp-CodeCell .jp-InputPrompt").last.get_by_text(f"[{len(code(notebook))}]:")
+    done.or_(page.locator(RED)).first.wait_for(timeout=600_000)
     page.locator(IDLE).wait_for()
-    page.screenshot(path=screenshots / "jupyterlab.png")
+    page.screenshot(path=SCREENSHOTS / "jupyterlab.png")
     assert boxes(page) == []
     assert page.locator(".jp-OutputArea-output img").count() == len(figures(notebook)) > 0
     broken = "[...document.images].filter(image => !image.naturalWidth).map(image => image.outerHTML.slice(0, 200))"
     assert page.evaluate(broken) == []
 
 
-def test_progress_interruption_and_running_again(opened, screenshots):
+def test_progress_interruption_and_running_again(opened):
     page = opened("long")
     cell = page.locator(".jp-CodeCell").last
     error, picture = cell.locator(RED), cell.locator(".jp-OutputArea-output img")
@@ -138,12 +117,12 @@ def test_progress_interruption_and_running_again(opened, screenshots):
         pytest.fail(f"no step after {than} was shown: {cell.inner_text()}")
 
     later_step(later_step(0))
-    page.screenshot(path=screenshots / "jupyterlab-progress.png")
+    page.screenshot(path=SCREENSHOTS / "jupyterlab-progress.png")
     page.locator('[data-command="notebook:interrupt-kernel"]').click()
     error.wait_for()
     page.locator(IDLE).wait_for()
     assert "KeyboardInterrupt" in error.inner_text() and picture.count() == 0
-    page.screenshot(path=screenshots / "jupyterlab-interrupted.png")
+    page.screenshot(path=SCREENSHOTS / "jupyterlab-interrupted.png")
 
     cell.locator(".cm-content").click()
     page.keyboard.press("Control+Enter")
@@ -151,6 +130,6 @@ def test_progress_interruption_and_running_again(opened, screenshots):
     later_step(later_step(0))
     picture.wait_for(timeout=300_000)
     page.locator(IDLE).wait_for()
-    page.screenshot(path=screenshots / "jupyterlab-again.png")
+    page.screenshot(path=SCREENSHOTS / "jupyterlab-again.png")
     assert boxes(page) == []
     assert len("".join(cell.locator(".jp-OutputArea-output pre").all_inner_texts()).strip().splitlines()) <= 1

@@ -1,7 +1,7 @@
 """Execute the notebooks: in place (their stored outputs), or into build/ with a browsable HTML site.
 
-python tools/notebooks.py execute [--only 03]    refresh the stored outputs; a file is rewritten only if it changed
-python tools/notebooks.py run [--only 03]        write build/notebooks/*.ipynb and build/site/index.html
+python tools/execute.py execute [--only 03]    refresh the stored outputs
+python tools/execute.py run [--only 03]        write build/notebooks/*.ipynb and build/site/index.html
 """
 
 from __future__ import annotations
@@ -45,68 +45,75 @@ def execute(path: Path, change: Callable | None = None) -> nbformat.NotebookNode
 
     `change`, if given, alters the notebook before it is run. Raises NotebookError where a cell fails.
     """
-    notebook = nbformat.read(path, as_version=4)
+    notebook, started = nbformat.read(path, as_version=4), time.perf_counter()
     if change:
         change(notebook)
-    total = sum(cell.cell_type == "code" for cell in notebook.cells)
-    started = time.perf_counter()
+    code = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
 
     def progress(cell: nbformat.NotebookNode, cell_index: int) -> None:
-        if cell.cell_type == "code" and sys.stdout.isatty():
-            done = sum(c.cell_type == "code" for c in notebook.cells[: cell_index + 1])
-            print(f"\r{path.name}  cell {done}/{total}", end="", flush=True)
+        if cell_index in code and sys.stdout.isatty():
+            print(f"\r{path.name}  cell {code.index(cell_index) + 1}/{len(code)}", end="", flush=True)
 
-    resources = {"metadata": {"path": str(NOTEBOOKS)}}
-    client = NotebookClient(
-        notebook, timeout=1200, record_timing=False, coalesce_streams=True, resources=resources, on_cell_start=progress
-    )
+    options = {"timeout": 1200, "record_timing": False, "coalesce_streams": True, "on_cell_start": progress}
     try:
-        client.execute()
+        NotebookClient(notebook, resources={"metadata": {"path": str(NOTEBOOKS)}}, **options).execute()
     except CellExecutionError as error:
         raise NotebookError(f"{path.name} failed:\n{error}") from None
     except CellTimeoutError:
         raise NotebookError(f"{path.name} failed: a cell took longer than twenty minutes") from None
     except DeadKernelError:
         raise NotebookError(f"{path.name} failed: its kernel died, most often for want of memory (2.5 GB)") from None
-    print(f"\r{path.name}  {total} cells, {time.perf_counter() - started:.0f} s", flush=True)
+    print(f"\r{path.name}  {len(code)} cells, {time.perf_counter() - started:.0f} s", flush=True)
+    for index in code:
+        notebook.cells[index].outputs = list(filter(None, map(settled, notebook.cells[index].outputs)))
     notebook.metadata = nbformat.from_dict(METADATA)
     return notebook
+
+
+def settled(output: nbformat.NotebookNode) -> nbformat.NotebookNode | None:
+    """Return an output as a terminal shows it in the end: what follows a carriage return overwrites the line.
+
+    None for a stream that leaves nothing to be seen, as a progress bar does that clears itself.
+    """
+    if "\r" in output.get("text", ""):
+        lines = output.text.split("\n")
+        for number, line in enumerate(lines):
+            shown = ""
+            for part in line.split("\r"):
+                shown = part + shown[len(part) :]
+            lines[number] = shown.rstrip() if "\r" in line else line
+        output.text = "\n".join(lines)
+        if not output.text.strip():
+            return None
+    return output
 
 
 def refresh(paths: list[Path]) -> None:
     """Execute notebooks in place."""
     for path in paths:
         notebook = execute(path)
-        text = nbformat.writes(notebook) + "\n"
-        if text != path.read_text(encoding="utf-8"):
-            path.write_text(text, encoding="utf-8", newline="\n")
+        path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
         if path.name.startswith("04") and (picture := ladder(notebook)):
             (ROOT / "data" / "ladder.jpg").write_bytes(picture)
 
 
 def ladder(notebook: nbformat.NotebookNode) -> bytes | None:
     """Return the figure of notebook 04 that stands at the head of the README: the one that is called a ladder."""
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            alt = output.get("metadata", {}).get("image/jpeg", {}).get("alt", "")
-            if alt.startswith("The ladder"):
-                return base64.b64decode(output["data"]["image/jpeg"])
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    for output in (output for output in outputs if "image/jpeg" in output.get("data", {})):
+        if output.metadata.get("image/jpeg", {}).get("alt", "").startswith("The ladder"):
+            return base64.b64decode(output.data["image/jpeg"])
     return None
 
 
-def build(paths: list[Path], build_folder: Path) -> None:
-    """Execute notebooks into the build folder and make an HTML site of those that are there."""
-    executed, site = build_folder / "notebooks", build_folder / "site"
+def build(paths: list[Path], folder: Path) -> None:
+    """Execute notebooks into folder/notebooks, and make an HTML site of all five in folder/site."""
+    executed = folder / "notebooks"
     executed.mkdir(parents=True, exist_ok=True)
     for path in paths:
         nbformat.write(execute(path), executed / path.name)
-    make_site(executed, site)
-    print(f"executed notebooks: {relative(executed)}\nopen this in a browser: {relative(site / 'index.html')}")
-
-
-def relative(path: Path) -> Path:
-    """Return a path as seen from the working directory where it lies below it."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    make_site(executed, folder / "site")
+    print(f"executed notebooks: {executed}\nopen this in a browser: {folder / 'site' / 'index.html'}")
 
 
 def main() -> None:
@@ -120,10 +127,8 @@ def main() -> None:
     if weights == "transplant":  # the text is about these weights only
         os.environ.setdefault("CHECKS", "strict")
     try:
-        if arguments.command == "run":
-            build(chosen(arguments.only), ROOT / "build")
-        else:
-            refresh(chosen(arguments.only))
+        paths = chosen(arguments.only)
+        build(paths, ROOT / "build") if arguments.command == "run" else refresh(paths)
     except NotebookError as error:
         sys.exit(f"\r{error}")
 
