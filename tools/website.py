@@ -135,7 +135,7 @@ def write_page(notebook: nbformat.NotebookNode, name: str, folder: Path) -> None
 
 def make_atlas(site: Path) -> str:
     """Write the atlas' pages; return the front page's part on them, empty where there is no atlas."""
-    layers = [path.stem for path in sorted(ATLAS.glob("*.json")) if write_layer(path, site)]
+    layers = {page.stem: count for page in sorted(ATLAS.glob("*.json")) if (count := write_layer(page, site))}
     if not layers:
         return ""
     (site / "photos").mkdir()
@@ -146,17 +146,16 @@ def make_atlas(site: Path) -> str:
     (site / "atlas.html").write_text(filled("atlas.html", {"scripts": "\n".join(scripts)}), encoding="utf-8")
     shutil.copy(TEMPLATES / "atlas.js", site)
     cards = []
-    for layer in layers:
+    for layer, count in layers.items():
         title, words = STAGES.get(layer, (layer, ""))
-        count = len(json.loads((ATLAS / f"{layer}.json").read_bytes())["order"])
         alt = f"Twenty-four of the {count:,} pictures of {title}"
         cards.append(card(f"atlas.html#{layer}", f"pictures/{layer}.jpg", alt, f"{title}: {count:,} channels", words))
-    deepest = max((layer for layer in layers if layer.startswith("conv")), default=layers[0])
+    deepest = max((layer for layer in layers if layer.startswith("conv")), default=next(iter(layers)))
     return filled("section.html", {"cards": "\n".join(cards), "layer": deepest})
 
 
-def write_layer(page: Path, site: Path) -> bool:
-    """Write what the atlas' page needs of one layer, and a cover; False, and a sentence, if its files do not fit."""
+def write_layer(page: Path, site: Path) -> int:
+    """Write what the atlas' page needs of a layer, and a cover; return its channels; 0 and a sentence if unfit."""
     layer, sheet, folder = page.stem, page.with_suffix(".jpg"), site / "atlas"
     try:
         about = json.loads(page.read_bytes())
@@ -165,16 +164,12 @@ def write_layer(page: Path, site: Path) -> bool:
             raise ValueError("its pictures are not those that it describes, or its crops are missing")
     except (OSError, ValueError, KeyError) as error:
         print(f"left out of the atlas: {layer} ({error}); `make atlas LAYERS={layer}` mends it")
-        return False
+        return 0
     folder.mkdir(exist_ok=True)
-    for path in (sheet, crops):
+    data = {name: about[name] for name in ("order", "channels", "photos", "crops")}
+    for part, path, tiles in ((data, sheet, about["order"]), (data["crops"], crops, data["crops"]["sources"])):
         shutil.copy(path, folder)
-
-    def where(name: str, count: int) -> dict:
-        return {"sheet": f"atlas/{name}", "columns": columns, "rows": -(-count // columns)}
-
-    data = {name: about[name] for name in ("order", "channels", "photos")} | where(sheet.name, len(about["order"]))
-    data["crops"] = where(crops.name, len(about["crops"]["sources"])) | {"sources": about["crops"]["sources"]}
+        part |= {"sheet": f"atlas/{path.name}", "columns": columns, "rows": -(-len(tiles) // columns)}
     data["title"], data["words"] = STAGES.get(layer, (layer, ""))
     data |= {"steps": about["recipe"]["steps"], "stride": stride(layer)}
     if layer == "predictions":
@@ -189,7 +184,7 @@ def write_layer(page: Path, site: Path) -> bool:
         left, top = channel % columns * side, channel // columns * side
         cover.paste(pictures.crop((left, top, left + side, top + side)), (place % 6 * side, place // 6 * side))
     cover.save(site / "pictures" / f"{layer}.jpg", quality=85)
-    return True
+    return len(about["order"])
 
 
 def stride(layer: str) -> int:
