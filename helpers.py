@@ -822,7 +822,7 @@ def show(figure: Figure, alt: str, kind: str = "png") -> None:
     from IPython import display
 
     buffer = io.BytesIO()
-    options = {"pil_kwargs": {"quality": 85}} if kind == "jpeg" else {}
+    options = {"pil_kwargs": {"quality": 85, "optimize": True}} if kind == "jpeg" else {}
     figure.savefig(buffer, format=kind, dpi=100, facecolor="white", **options)
     plt.close(figure)
     display.display(display.Image(data=buffer.getvalue(), format=kind, metadata={"alt": alt}))
@@ -1004,29 +1004,29 @@ def map_on_photo(photo: np.ndarray, activations: np.ndarray, stride: int, title:
 def map_strips(rows: dict[str, dict[str, np.ndarray]], width: float = 9.6) -> Figure:
     """Return a figure of {row's title: {tile's title: map}}, each row on ONE scale of its own with its colour bar.
 
-    A row with negative values is drawn from blue through white at 0 to red, any other from 0 up in viridis.
+    A row with negative values runs from blue through white at 0 to red, any other from 0 up in viridis.
     """
     columns = max(map(len, rows.values()))
-    figure = Figure(figsize=(width, len(rows) * (0.95 * width / columns + 0.62)), layout="constrained")
-    for strip, (title, tiles) in zip(np.ravel(figure.subfigures(len(rows), 1)), rows.items(), strict=True):
-        axes = np.ravel(strip.subplots(1, columns))
-        low, high = min(np.min(tile) for tile in tiles.values()), max(np.max(tile) for tile in tiles.values())
+    figure = Figure(figsize=(width, len(rows) * (0.93 * width / columns + 0.5)), layout="constrained")
+    grid = figure.subplots(len(rows), columns + 1, squeeze=False, width_ratios=[1] * columns + [0.09])
+    for axes, (title, tiles) in zip(grid, rows.items(), strict=True):
+        low, high = min(map(np.min, tiles.values())), max(map(np.max, tiles.values()))
         limit = max(high, -low) or 1.0
         style = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit} if low < 0 else {"vmin": 0, "vmax": limit}
+        for place in axes[:-1]:
+            place.axis("off")
         for place, (name, tile) in zip(axes, tiles.items(), strict=False):
             artist = place.imshow(tile, interpolation="nearest", **style)
             place.set_title(name, fontsize=8, pad=3)
-        for place in axes:
-            place.axis("off")
-        strip.colorbar(artist, ax=axes, shrink=0.85, aspect=12, pad=0.01).outline.set_visible(False)
-        strip.suptitle(title, x=0.005, ha="left", fontsize=11)
+        axes[0].text(0, 1.15, title, transform=axes[0].transAxes, fontsize=11, va="bottom")
+        figure.colorbar(artist, cax=axes[-1]).outline.set_visible(False)
     return figure
 
 
-def lit_grid(photos, maps, stride: int, titles: Sequence[str], columns: int, title: str = "", limit=None) -> Figure:
+def lit_grid(photos, maps, stride: int, titles: Sequence[str], columns: int, limit: float | None = None) -> Figure:
     """Return a figure of photos, each lit by its map (`overlay`): on one scale up to `limit`, or each on its own."""
     lit = [overlay(photo, one, stride, limit) for photo, one in zip(photos, maps, strict=True)]
-    return image_grid(lit, titles, columns, title)
+    return image_grid(lit, titles, columns, width=9.6 if columns > 3 else 8)
 
 
 def look_inside(model: keras.Model, photo: str | os.PathLike | np.ndarray, layer: str = "conv4_block6_out") -> Figure:
@@ -1042,7 +1042,7 @@ def look_inside(model: keras.Model, photo: str | os.PathLike | np.ndarray, layer
     view, stride = rectified_view(model, layer), receptive_field(model, layer).stride
     found = feature_model(model, [view, "post_relu", "predictions"]).predict(preprocess(large), verbose=0)
     classes = [(c.index, words(c.name), c.probability) for c in top_predictions(found["predictions"])]
-    figure = Figure(figsize=(9.6, 4.9), layout="constrained")
+    figure = Figure(figsize=(9.6, 4.5), layout="constrained")
     axes = figure.subplot_mosaic("pcxyz;bbXYZ")
     class_map = found["post_relu"][0] @ model.get_layer("predictions").get_weights()[0][:, classes[0][0]]
     panels = {"p": ("the photo", large), "c": (f"where “{classes[0][1]}”\ncomes from", overlay(large, class_map, 32))}
