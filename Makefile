@@ -1,17 +1,19 @@
 # Thin wrappers over Python commands; each builds .venv by itself, once. NB=03 limits what executes to one notebook.
 PYTHON ?= python3
 NB ?=
+LAYERS ?=
 BIN := .venv/bin
 
-.PHONY: run test places lab lint execute links repeat variants matrix weights bench help
+.PHONY: run test places lab lint execute links repeat variants matrix weights bench atlas help
 help:
 	@echo "make run       execute the notebooks into build/ and make a browsable HTML site of them"
 	@echo "make test      unit tests, notebook hygiene, nbval over every notebook"
-	@echo "make places    the notebooks where people open them: as pages in Chromium, in JupyterLab, on Colab (a stand-in)"
+	@echo "make places    the notebooks where people open them: as pages in Chromium, in JupyterLab, under Colab's versions"
 	@echo "make lab       open JupyterLab on the notebooks"
 	@echo "make lint      ruff over the .py files and the notebooks"
 	@echo "make execute   refresh the stored outputs of the notebooks in place"
 	@echo "make weights   build a weights file from ResNet50 and photos: make weights ARGS='--photos DIR --out build/my.weights.h5'"
+	@echo "make atlas     a picture of every channel into data/atlas/, some hours: make atlas LAYERS='conv5_block3_out'"
 	@echo "make bench     time activation maximization against three other tools, twenty minutes; QUICK=1 for a smoke run"
 	@echo "make links     write the repository's address into badges and setup cells: make links REPO=owner/name"
 	@echo "make repeat    execute every notebook twice and compare"
@@ -31,19 +33,20 @@ help:
 	@touch $@
 
 run: .venv/ready
-	@$(BIN)/python tools/notebooks.py run --only "$(NB)"
+	@$(BIN)/python tools/execute.py run --only "$(NB)"
 
 execute: .venv/ready
-	@$(BIN)/python tools/notebooks.py execute --only "$(NB)"
+	@$(BIN)/python tools/execute.py execute --only "$(NB)"
 
 test: .venv/ready
-	@CHECKS=strict $(BIN)/python -m pytest tests --ignore=tests/places $(or $(wildcard notebooks/$(NB)*.ipynb),$(error no notebook starts with $(NB): say NB=03))
+	@$(BIN)/python -m pytest tests $(or $(wildcard notebooks/$(NB)*.ipynb),$(error no notebook starts with $(NB): say NB=03))
 
-.venv-colab/ready: requirements.txt constraints.txt tools/environments.py
+.venv-colab/ready: tools/colab-constraints.txt tools/environments.py
 	@$(PYTHON) tools/environments.py colab
+	@touch $@
 
 places: .venv/ready-dev .venv-colab/ready
-	@$(BIN)/python -m pytest tests/places
+	@$(BIN)/python -m pytest -m places tests/places
 
 links:
 	@$(PYTHON) tools/links.py $(REPO)
@@ -68,6 +71,9 @@ lint: .venv/ready-dev
 
 weights: .venv/ready
 	@$(BIN)/python tools/build_weights.py $(ARGS)
+
+atlas: .venv/ready
+	@$(BIN)/python tools/atlas.py $(LAYERS)
 
 bench: .venv-bench/ready
 	@TF_CPP_MIN_LOG_LEVEL=3 PYTHONWARNINGS=ignore PYTHONPATH=. .venv-bench/bin/python tools/bench.py $(if $(QUICK),--quick)

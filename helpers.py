@@ -8,6 +8,7 @@ matplotlib `Figure`; `show` puts it into the notebook.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import hashlib
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import urllib.request
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,9 +28,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 from matplotlib import colormaps
-from matplotlib.colors import Normalize
+from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
+from matplotlib.patches import FancyBboxPatch, Polygon, Rectangle
+from matplotlib.transforms import Affine2D
 from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
@@ -140,6 +142,18 @@ def top_predictions(logits: np.ndarray, k: int = 5) -> list[Prediction]:
     probabilities = np.exp(scores - scores.max())
     probabilities /= probabilities.sum()
     return [Prediction(int(i), class_names()[i], float(probabilities[i])) for i in np.argsort(-scores)[:k]]
+
+
+@contextlib.contextmanager
+def silenced(model: keras.Model, block: str) -> Iterator[keras.Model]:
+    """Inside a `with`, let a block ("conv3_block2") add nothing to its shortcut; its weights come back afterwards."""
+    last = check_layer(model, f"{block}_3_conv")
+    kept = last.get_weights()
+    last.set_weights([np.zeros_like(weight) for weight in kept])
+    try:
+        yield model
+    finally:
+        last.set_weights(kept)
 
 
 # ------------------------------------------------------------------------------------------------------------ images
@@ -491,21 +505,31 @@ class Transforms(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """What `maximize` does unless told otherwise: side in px, steps, Adam's rate, and how the image is moved."""
+    """What `maximize` does unless told otherwise: side in px, steps, Adam's rate, whether it falls to 0 in a straight
+    line, how the image is moved, and the share of the steps that are taken first, and at a quarter of the cost, at half
+    the side (forms come out larger, with less speckle).
+    """
 
     size: int
     steps: int
     rate: float
+    decay: bool
     transforms: Transforms
+    coarse: float
 
 
 def recipe_for(model: keras.Model, layer: str) -> Recipe:
-    """Return the recipe for a layer: 128 px where one position sees less than that, 224 px where it sees more."""
+    """Return the recipe for a layer (measured in docs/recipe.md): 128 px where one position sees at most that, 224 px
+    where it sees more, and a calmer one for the classes.
+    """
+    if check_layer(model, layer) is model.layers[-1]:
+        return Recipe(224, 90, 0.05, True, Transforms(16, 16, 0.2), 56 / 90)
     try:
         near = receptive_field(model, layer).size <= 128
     except ValueError:  # a layer without positions sees the whole image
         near = False
-    return Recipe(128, 64, 0.1, Transforms()) if near else Recipe(224, 64, 0.05, Transforms(16, 16, 0.2))
+    deep = Recipe(224, 42, 0.1, False, Transforms(16, 16, 0.2), 24 / 42)
+    return Recipe(128, 64, 0.1, False, Transforms(), 0) if near else deep
 
 
 class Optimized(NamedTuple):
@@ -525,9 +549,11 @@ def maximize(
     size: int | None = None,
     steps: int | None = None,
     rate: float | None = None,
+    decay: bool | None = None,
     parameterization: str = "fourier",
     decorrelate: bool = True,
     transforms: Transforms | str | None = "auto",
+    coarse: float | None = None,
     objective: str | Callable[[tf.Tensor], tf.Tensor] = "channel",
     sign: int = 1,
     diversity: float = 0.0,
@@ -535,28 +561,35 @@ def maximize(
 ) -> Optimized:
     """Return an image for each channel that drives it hard, by gradient ascent (method: Olah et al. 2017).
 
-    The objective is the channel's mean over all positions ("channel"), its middle position ("neuron"), or a function of
-    the features, (n, height, width, channels) or logits (n, 1000), that returns the scores of the n images, (n,). A
-    class logit is layer="predictions"; sign=-1 minimizes. Side, steps, Adam's rate and the moves are those of
-    `recipe_for` the layer unless given; transforms=None moves nothing. A channel given k times gets k images, which
-    `diversity` pushes apart. An image depends on (seed, channel, how-manieth copy), not on its neighbours.
+    The objective is the channel's mean over all positions ("channel"), its middle position ("neuron"), or a function
+    of the features, (n, height, width, channels) or logits (n, 1000), that returns the scores of the n images, (n,). A
+    class logit is layer="predictions", climbed less half of the log-sum-exp of the others; sign=-1 minimizes. Side,
+    steps, rate, decay, moves and the `coarse` share are those of `recipe_for` the layer unless given; transforms=None
+    moves nothing. A channel given k times gets k images, which `diversity` pushes apart. An image depends on (seed,
+    channel, how-manieth copy), not on its neighbours.
     Raises ValueError for arguments out of range, FloatingPointError for an objective that is not finite.
     """
     if np.ndim(channels) > 1:
         raise ValueError("channels is nested: pass one channel or a flat list of them")
     targets = [check_channel(model, layer, channel) for channel in np.atleast_1d(channels)]
     recipe = recipe_for(model, layer)
-    size, steps, rate = (r if g is None else g for g, r in zip((size, steps, rate), recipe[:3], strict=True))
+    given = zip((size, steps, rate, decay), recipe[:4], strict=True)
+    size, steps, rate, decay = (own if argument is None else argument for argument, own in given)
+    coarse = (recipe.coarse if parameterization == "fourier" else 0) if coarse is None else coarse
     moves = _check_transforms(recipe.transforms if isinstance(transforms, str) and transforms == "auto" else transforms)
-    _check_ascent(model, layer, len(targets), size, steps, rate, parameterization, objective, sign, diversity, seed)
+    _check_ascent(
+        model, layer, len(targets), size, steps, rate, coarse, parameterization, objective, sign, diversity, seed
+    )
     keys = [(seed, channel, targets[:i].count(channel)) for i, channel in enumerate(targets)]
     parts = -(-len(targets) // max(1, round(PIXELS / (size + 2 * moves.pad) ** 2)))
     if diversity > 0 and parts > 1:
         raise ValueError(f"diversity compares images made together: pass at most {len(targets) // parts} at {size} px")
     chunk = -(-len(targets) // parts)
     one_hot = tf.Variable(np.zeros((chunk, model.get_layer(layer).output.shape[-1]), np.float32))
-    goal_of = _goal(feature_model(model, layer), one_hot, objective, float(sign), float(diversity))
-    ascent = _Ascent(goal_of, chunk, size, parameterization, decorrelate, rate)
+    last = check_layer(model, layer)
+    rival = last is model.layers[-1] and len(last.output.shape) == 2
+    goal_of = _goal(feature_model(model, layer), one_hot, objective, float(sign), float(diversity), rival)
+    ascent = _Ascent(goal_of, chunk, size, parameterization, decorrelate, rate, decay)
     results = []
     with _progress(parts * chunk * steps, layer) as bar:
         for begin in range(0, len(targets), chunk):
@@ -564,7 +597,7 @@ def maximize(
             one_hot.assign(np.eye(one_hot.shape[1], dtype=np.float32)[[targets[i] for i in rows]])
             start = np.stack([_start(size, parameterization, keys[i]) for i in rows])
             names = [f"{layer} channel {targets[i]}" for i in rows]
-            results.append(ascent.run(start, moves, steps, seed, names, bar))
+            results.append(ascent.run(start, moves, steps, round(coarse * steps), seed, names, bar))
     return Optimized(*(np.concatenate(arrays)[: len(targets)] for arrays in zip(*results, strict=True)))
 
 
@@ -580,7 +613,9 @@ def _check_transforms(transforms) -> Transforms:
     return moves
 
 
-def _check_ascent(model, layer, count, size, steps, rate, parameterization, objective, sign, diversity, seed) -> None:
+def _check_ascent(
+    model, layer, count, size, steps, rate, coarse, parameterization, objective, sign, diversity, seed
+) -> None:
     """Raise ValueError for the first argument of `maximize` that is out of range."""
     flat = len(check_layer(model, layer).output.shape) == 2
     _check_size(size, most=1024, even=True)
@@ -590,6 +625,9 @@ def _check_ascent(model, layer, count, size, steps, rate, parameterization, obje
         (count < 1, "channels is empty: pass at least one"),
         (steps < 1, f"steps={steps}: pass at least 1"),
         (not 0 < rate < 10, f"rate={rate}: pass a number between 0 and 10"),
+        (not 0 <= coarse <= 1, f"coarse={coarse}: pass a share of the steps, 0 to 1"),
+        (coarse > 0 and parameterization == "pixels", "coarse steps cut a spectrum: pass coarse=0 with 'pixels'"),
+        (coarse > 0 and size < 64, f"coarse steps are taken at half the side: with size={size} pass coarse=0"),
         (
             parameterization not in ("fourier", "pixels"),
             f"parameterization={parameterization!r}: 'fourier' or 'pixels'",
@@ -607,7 +645,7 @@ def _check_ascent(model, layer, count, size, steps, rate, parameterization, obje
             raise ValueError(words)
 
 
-def _goal(features_of: keras.Model, one_hot: tf.Variable, objective, sign: float, diversity: float) -> Callable:
+def _goal(features_of, one_hot: tf.Variable, objective, sign: float, diversity: float, rival: bool) -> Callable:
     """Return the function inputs → (score of each image, what is to be climbed), both (n,)."""
 
     def goal_of(inputs):
@@ -617,6 +655,8 @@ def _goal(features_of: keras.Model, one_hot: tf.Variable, objective, sign: float
         )
         if score.shape.rank != 1:
             raise ValueError(f"the objective returned shape {score.shape}: return one score an image, (n,)")
+        if rival and not callable(objective):  # a class against the others, which a logit alone would lift as well
+            return score, sign * (score - 0.5 * tf.reduce_logsumexp(features - 1e9 * one_hot, axis=-1))
         if not diversity:
             return score, sign * score
         # mean cosine between the Gram matrices of copies, in units of the score (Olah et al. 2017)
@@ -633,21 +673,20 @@ def _goal(features_of: keras.Model, one_hot: tf.Variable, objective, sign: float
 class _Ascent:
     """Adam's steps up `goal_of`, several in one compiled call, on the parameters of `count` images at once."""
 
-    def __init__(self, goal_of, count: int, size: int, parameterization: str, decorrelate: bool, rate: float) -> None:
-        self.goal_of, self.size, self.form = goal_of, size, (size, parameterization, decorrelate)
+    def __init__(self, goal_of, count: int, size: int, parameterization: str, decorrelate: bool, rate, decay) -> None:
+        self.goal_of, self.size, self.form = goal_of, size, (parameterization, decorrelate)
         self.values = tf.Variable(np.zeros((count, *_start(size, parameterization, [0]).shape), np.float32))
         self.moved = tf.Variable(tf.zeros(count, tf.bool))
-        self.optimizer = keras.optimizers.Adam(rate)
+        self.optimizer, self.rate, self.decay = keras.optimizers.Adam(rate), rate, decay
         self.optimizer.build([self.values])
-        moves = tf.TensorSpec([None, None, size])  # (concrete: TensorFlow warns of functions that are traced anew)
-        self.climb = tf.function(self._climb, [moves, moves], autograph=False).get_concrete_function()
+        self.climb = functools.cache(self._compiled)
 
-    def _climb(self, rows, columns):
-        """Take one step for each pair of resampling matrices, (steps, side, size); return the scores, (steps, n)."""
+    def _compiled(self, side: int) -> Callable:
+        """Compile: resampling matrices of images of `side` px, (steps, …, side) twice → the scores, (steps, n)."""
 
         def step(_, matrices):
             with tf.GradientTape() as tape:
-                inputs = 2 * _to_image(self.values, *self.form) - 1
+                inputs = 2 * _to_image(self.values, side, *self.form) - 1
                 inputs = tf.einsum("yh,nhwc->nywc", matrices[0], inputs)
                 score, goal = self.goal_of(tf.einsum("xw,nywc->nyxc", matrices[1], inputs))
             gradient = tape.gradient(goal, self.values, unconnected_gradients="zero")
@@ -656,26 +695,34 @@ class _Ascent:
             self.optimizer.apply([-gradient], [self.values])
             return score
 
-        return tf.scan(step, (rows, columns), tf.zeros(self.values.shape[0]), parallel_iterations=1)
+        def climb(rows, columns):
+            return tf.scan(step, (rows, columns), tf.zeros(self.values.shape[0]), parallel_iterations=1)
 
-    def run(self, start: np.ndarray, moves: Transforms, steps: int, seed: int, names: list[str], bar) -> tuple:
-        """Climb from `start`; return images, history (n, steps) and moved (n,)."""
-        for variable in self.optimizer.variables[2:]:  # the moments; iterations and rate come first
-            variable.assign(tf.zeros_like(variable))
-        self.optimizer.iterations.assign(0)
+        moves = tf.TensorSpec([None, None, side])
+        function = tf.function(climb, [moves, moves], autograph=False)
+        return function.get_concrete_function()  # a function that is made anew would be warned of
+
+    def run(self, start, moves: Transforms, steps: int, coarse: int, seed: int, names: list[str], bar) -> tuple:
+        """Climb from `start`, `coarse` of the steps at half the side; return images, history (n, steps), moved (n,)."""
         self.values.assign(start)
         self.moved.assign(tf.zeros_like(self.moved))
+        half = Transforms(moves.pad // 2, moves.jitter / 2, moves.scale)
         history: list[np.ndarray] = []
-        for begin in range(0, steps, STEPS_A_CALL):
-            taken = range(begin, min(begin + STEPS_A_CALL, steps))
-            rows, columns = zip(*(moves.matrices(self.size, seed, step) for step in taken), strict=True)
-            history.extend(self.climb(tf.constant(np.stack(rows)), tf.constant(np.stack(columns))).numpy())
-            finite = np.isfinite(history[begin:])
-            if not finite.all():
-                step, bad = np.argwhere(~finite)[0]
-                raise FloatingPointError(f"{names[bad]}: the objective is not finite at step {begin + step}")
-            bar.update(len(taken) * len(names))
-        return _to_image(self.values, *self.form).numpy(), np.stack(history, axis=1), self.moved.numpy()
+        for side, own, first, last in ((self.size // 4 * 2, half, 0, coarse), (self.size, moves, coarse, steps)):
+            for variable in self.optimizer.variables[2:]:  # the moments; iterations and rate come first
+                variable.assign(tf.zeros_like(variable))
+            self.optimizer.iterations.assign(0)
+            for begin in range(first, last, STEPS_A_CALL):
+                taken = range(begin, min(begin + STEPS_A_CALL, last))
+                left = 1 - (begin + taken[-1] + 1) / 2 / steps if self.decay else 1
+                self.optimizer.learning_rate.assign(self.rate * left)
+                matrices = zip(*(own.matrices(side, seed, step) for step in taken), strict=True)
+                history.extend(self.climb(side)(*(tf.constant(np.stack(part)) for part in matrices)).numpy())
+                if not np.isfinite(history[begin:]).all():
+                    step, bad = np.argwhere(~np.isfinite(history[begin:]))[0]
+                    raise FloatingPointError(f"{names[bad]}: the objective is not finite at step {begin + step}")
+                bar.update(len(taken) * len(names))
+        return _to_image(self.values, self.size, *self.form).numpy(), np.stack(history, axis=1), self.moved.numpy()
 
 
 def _progress(total: int, words: str) -> tqdm:
@@ -689,16 +736,18 @@ def _start(size: int, parameterization: str, key: Sequence[int]) -> np.ndarray:
     return np.random.default_rng(key).normal(0, 0.1, shape).astype(np.float32)
 
 
-def _to_image(values: tf.Tensor, size: int, parameterization: str, decorrelate: bool) -> tf.Tensor:
-    """Return the images in [0, 1], (n, size, size, 3), that parameters stand for.
+def _to_image(values: tf.Tensor, side: int, parameterization: str, decorrelate: bool) -> tf.Tensor:
+    """Return the images in [0, 1], (n, side, side, 3), that parameters stand for.
 
     "fourier": spectra (n, 3, size, size // 2 + 1, 2) whose coefficients are divided by their frequency, so that a step
-    of equal length in each changes coarse structure most, as in photos. "pixels": (n, size, size, 3). Then a sigmoid.
+    of equal length in each changes coarse structure most, as in photos; of larger spectra the low frequencies that
+    `side` px can show. "pixels": (n, side, side, 3). Then a sigmoid.
     """
     if parameterization == "fourier":
-        frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
-        spectrum = tf.complex(values[..., 0], values[..., 1]) * (size / 4 / np.maximum(frequency, 1 / size))
-        values = tf.transpose(tf.signal.irfft2d(tf.cast(spectrum, tf.complex64), [size, size]), [0, 2, 3, 1])
+        values = tf.concat([values[:, :, : side // 2], values[:, :, -(side // 2) :]], 2)[:, :, :, : side // 2 + 1]
+        frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
+        spectrum = tf.complex(values[..., 0], values[..., 1]) * (side / 4 / np.maximum(frequency, 1 / side))
+        values = tf.transpose(tf.signal.irfft2d(tf.cast(spectrum, tf.complex64), [side, side]), [0, 2, 3, 1])
     return tf.sigmoid(tf.einsum("nhwc,dc->nhwd", values, COLOURS) if decorrelate else values)
 
 
@@ -718,16 +767,16 @@ def invert(model: keras.Model, layer: str, photo: np.ndarray, steps: int = 128, 
     if np.ndim(photo) != 3 or len(photo) != np.shape(photo)[1]:
         raise ValueError(f"a photo of shape {np.shape(photo)}: pass one square photo, as load_image(path, size) gives")
     size, features_of = len(photo), feature_model(model, layer)
-    _check_ascent(model, layer, 1, size, steps, 0.1, "fourier", "channel", 1, 0, seed)
+    _check_ascent(model, layer, 1, size, steps, 0.1, 0, "fourier", "channel", 1, 0, seed)
     target = features_of(preprocess(photo))
 
     def goal_of(inputs):
         error = tf.reduce_sum((features_of(inputs) - target) ** 2) / tf.reduce_sum(target**2)
         return error[None], -error[None]
 
-    ascent, start = _Ascent(goal_of, 1, size, "fourier", True, 0.1), _start(size, "fourier", [seed])[None]
+    ascent, start = _Ascent(goal_of, 1, size, "fourier", True, 0.1, False), _start(size, "fourier", [seed])[None]
     with _progress(steps, layer) as bar:
-        return Optimized(*ascent.run(start, Transforms(0, 0, 0), steps, seed, [layer], bar))
+        return Optimized(*ascent.run(start, Transforms(0, 0, 0), steps, 0, seed, [layer], bar))
 
 
 def channel_responses(
@@ -810,6 +859,51 @@ def damaged(images: np.ndarray) -> dict[str, np.ndarray]:
     return {name: np.stack(pictures) for name, pictures in copies.items()}
 
 
+# ------------------------------------------------------------------------------------------------------------- atlas
+
+ATLAS = ROOT / "data" / "atlas"
+
+
+def atlas_picture(layer: str, channel: int, model: keras.Model | None = None) -> np.ndarray:
+    """Return a channel's picture, uint8 (tile, tile, 3), at once from data/atlas/, which `make atlas` makes.
+
+    If the weights of `model`, or without one those that `load_model` would load, are not the atlas', it says so and
+    computes the picture. ValueError for a layer or channel that the atlas lacks, and for files that are damaged.
+    """
+    about, sheet = _atlas(ATLAS, layer, sum(path.stat().st_mtime_ns for path in ATLAS.glob(f"{layer}.*")))
+    if channel not in range(len(about["channels"])):
+        raise ValueError(f"the atlas of {layer} has channels 0 to {len(about['channels']) - 1}, not {channel}")
+    if model is None and (weights_in_use(), about["weights"]) != ("transplant", TRANSPLANT_SHA256):
+        model = load_model()
+    side, recipe, (row, column) = about["tile"], about["recipe"], divmod(channel, about["columns"])
+    if model is None or fingerprint(model) == about["fingerprint"]:
+        return sheet[row * side : (row + 1) * side, column * side : (column + 1) * side].copy()
+    print(f"The atlas was made with other weights: {layer}, channel {channel}, is computed.")
+    made = maximize(model, layer, channel, recipe["size"], recipe["steps"], seed=about["seed"]).images[0]
+    return np.asarray(Image.fromarray(np.uint8(255 * made + 0.5)).resize((side, side), Image.Resampling.LANCZOS))
+
+
+def fingerprint(model: keras.Model) -> str:
+    """Return the SHA-256 of all arrays of a model."""
+    return hashlib.sha256(b"".join(array.tobytes() for array in model.get_weights())).hexdigest()
+
+
+@functools.lru_cache(maxsize=4)
+def _atlas(folder: Path, layer: str, changed: int) -> tuple[dict, np.ndarray]:
+    """Return what the atlas says of a layer and the sheet of its pictures; refused unless the two fit together."""
+    try:
+        about, data = json.loads((folder / f"{layer}.json").read_bytes()), (folder / f"{layer}.jpg").read_bytes()
+        size, columns, side = Image.open(io.BytesIO(data)).size, about["columns"], about["tile"]
+        wanted = columns * side, -(-len(about["channels"]) // columns) * side
+        if size != wanted or hashlib.sha256(data).hexdigest() != about["sheet"]:
+            raise ValueError(f"a sheet of {size} px, cut short or altered; it was written with {wanted}")
+        return about, np.asarray(Image.open(io.BytesIO(data)))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        there = ", ".join(sorted(path.stem for path in folder.glob("*.json"))) or "nothing yet"
+        ways_out = f"`git checkout -- data/atlas` restores it, `make atlas LAYERS={layer}` makes what is missing"
+        raise ValueError(f"no atlas of {layer}, or a damaged one ({error}); there is {there}: {ways_out}") from error
+
+
 # ---------------------------------------------------------------------------------------------------------- plotting
 
 
@@ -870,7 +964,8 @@ def _grid(pictures: Sequence[np.ndarray], titles: Sequence[str], columns: int, t
         place.axis("off")
         if number < len(pictures):
             artist = place.imshow(pictures[number], **style)
-            place.set_title(titles[number] if number < len(titles) else "", fontsize=8 if columns > 6 else 10, pad=3)
+            text, size = titles[number] if number < len(titles) else "", 8 if columns > 6 else 10
+            place.set_title(text, fontsize=size, pad=3, linespacing=1.4)
     figure.suptitle(title, fontsize=11)
     return figure, artist
 
@@ -926,18 +1021,22 @@ def portrait(model: keras.Model, layer: str, channel: int, natural: NaturalInput
 
 
 BLOCKS = dict(  # kind of layer: its colour and its words in `draw_block`, of the layer and its stride
-    x=("white", "x, {0.output.shape[3]} channels"),
+    x=("white", "x, {0.output.shape[3]}\nchannels"),
+    branch=("#f0f0f0", "the rest of\nthe branch"),
     Conv2D=("#9ecae1", "{0.kernel.shape[0]}×{0.kernel.shape[1]} conv{1}\n{0.kernel.shape[2]} → {0.filters}"),
-    BatchNormalization=("#c7e9c0", "BatchNorm"),
+    BatchNormalization=("#c7e9c0", "Batch\nNorm"),
     Activation=("#fdd0a2", "ReLU"),
-    MaxPooling2D=("#dadaeb", "max-pool {0.pool_size[0]}×{0.pool_size[1]}\nstride {0.strides[0]}"),
+    MaxPooling2D=("#dadaeb", "max-pool\n{0.pool_size[0]}×{0.pool_size[1]}{1}"),
     ZeroPadding2D=("#f0f0f0", "zero-pad"),
-    Add=("#ffffb3", "+  (sum, no ReLU)"),
+    Add=("#ffffb3", "+"),
 )
 
 
-def draw_block(model: keras.Model, block: str, axes) -> None:
-    """Draw one residual block ("conv2_block1") as the model's graph has it: branch left, shortcut right, sum below."""
+def draw_block(model: keras.Model, block: str, axes, brief: bool = False) -> None:
+    """Draw one residual block ("conv2_block1") as the model's graph has it: branch below, shortcut above, sum right.
+
+    `brief` draws the branch beyond the point where the shortcut leaves it as one box.
+    """
     total = check_layer(model, f"{block}_out")
     entry = parents(model, check_layer(model, f"{block}_preact_bn"))[0]
     branch = [next(p for p in parents(model, total) if p.name == f"{block}_3_conv")]
@@ -946,22 +1045,25 @@ def draw_block(model: keras.Model, block: str, axes) -> None:
     shortcut = [next(p for p in parents(model, total) if p is not branch[-1])]
     while shortcut[0] not in branch:
         shortcut.insert(0, parents(model, shortcut[0])[0])
-    lane, start, bottom, grey = 1.45, branch.index(shortcut[0]), len(branch), "#555555"
-    axes.plot([0, lane, lane, 0.6], [start, start, bottom, bottom], color=grey, lw=1.2, zorder=1)
-    arrows = [((0, row + 0.72), (0, row + 0.28)) for row in range(bottom)] + [((0.56, bottom), (0.8, bottom))]
-    for head, tail in arrows:
-        axes.annotate("", head, tail, arrowprops={"arrowstyle": "->", "color": grey})
-    boxes = [(layer, 0.0, row) for row, layer in enumerate([*branch, total])]
-    boxes += [(layer, lane, (start + bottom) / 2 + row) for row, layer in enumerate(shortcut[1:])]
+    start, grey = branch.index(shortcut[0]), "#555555"
+    row = [*(branch[: start + 1] if brief else branch), *["branch"] * brief, total]
+    end, middle = len(row) - 1, (start + len(row) - 1) / 2
+    axes.plot([start, start, end], [0.3, 1, 1], color=grey, lw=1.2, zorder=1)
+    for head, tail in [((end, 0.28), (end, 1)), *(((n + 0.6, 0), (n + 0.4, 0)) for n in range(end))]:
+        style = {"arrowstyle": "->", "color": grey, "lw": 1.2, "shrinkA": 0, "shrinkB": 0}
+        axes.annotate("", head, tail, arrowprops=style)
+    boxes = [(layer, n, 0) for n, layer in enumerate(row)] + [(layer, middle, 1) for layer in shortcut[1:]]
     for layer, x, y in boxes:
-        colour, words = BLOCKS["x" if layer is entry else type(layer).__name__]
-        stride = f", stride {layer.strides[0]}" if getattr(layer, "strides", (1,))[0] > 1 else ""
-        style = {"boxstyle": "round,pad=0,rounding_size=0.08", "fc": colour, "ec": grey}
-        axes.add_patch(FancyBboxPatch((x - 0.56, y - 0.28), 1.12, 0.56, **style))
-        axes.text(x, y, words.format(layer, stride), ha="center", va="center", fontsize=7.5)
+        colour, words = BLOCKS["x" if layer is entry else layer if layer == "branch" else type(layer).__name__]
+        stride = f" /{layer.strides[0]}" if getattr(layer, "strides", (1,))[0] > 1 else ""
+        style = {"boxstyle": "round,pad=0,rounding_size=0.06", "fc": colour, "ec": grey}
+        axes.add_patch(FancyBboxPatch((x - 0.4, y - 0.28), 0.8, 0.56, **style))
+        axes.text(x, y, words.format(layer, stride), ha="center", va="center", fontsize=8)
     if len(shortcut) == 1:
-        axes.text(lane + 0.08, (start + bottom) / 2, "identity", rotation=90, va="center", fontsize=8)
-    axes.set(xlim=(-0.65, 2.1), ylim=(bottom + 0.5, -0.5), title=block)
+        axes.text(middle, 1.06, "shortcut: x itself", ha="center", va="bottom", fontsize=9)
+    half = 3 if brief else 6  # boxes to the left and right of the middle
+    axes.set(xlim=(end / 2 - half, end / 2 + half), ylim=(-0.4, 1.4), aspect="equal")
+    axes.set_title(block, fontsize=10)
     axes.axis("off")
 
 
@@ -1059,4 +1161,300 @@ def look_inside(model: keras.Model, photo: str | os.PathLike | np.ndarray, layer
     axes["b"].barh(names, probabilities)
     axes["b"].set(xlim=(0, 1), xlabel="probability")
     axes["b"].invert_yaxis()
+    return figure
+
+
+def prediction_bars(photo: np.ndarray, logits: np.ndarray) -> Figure:
+    """Return a photo beside bars for its five most probable classes; logits of shape (1000,) or (1, 1000)."""
+    best = top_predictions(logits)
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1.6))
+    left.imshow(photo)
+    left.axis("off")
+    bars = right.barh([p.name.replace("_", " ") for p in best], [p.probability for p in best], color="#3182bd")
+    right.bar_label(bars, fmt="%.2f", padding=3)
+    right.set(xlim=(0, 1.1), xlabel="probability")
+    right.invert_yaxis()
+    return figure
+
+
+def prediction_grid(photos: np.ndarray, logits: np.ndarray, columns: int = 7) -> Figure:
+    """Return photos, each below the class that comes first and its probability; logits of shape (n, 1000)."""
+    best = [top_predictions(row, 1)[0] for row in logits]
+    return image_grid(photos, [f"{p.name.replace('_', ' ')}\n{p.probability:.2f}" for p in best], columns)
+
+
+def map_strip(photo: np.ndarray, maps: Sequence[np.ndarray], titles: Sequence[str] = (), columns: int = 6) -> Figure:
+    """Return a photo and maps, each (height, width), in rows, each on a scale of its own.
+
+    A map without negative values runs from 0 (dark) to its maximum (yellow), another from blue over white (0) to red.
+    """
+    figure = image_grid([photo, *maps], titles, columns)
+    for axes, values in zip(figure.axes[1:], maps, strict=True):
+        top, signed = np.abs(values).max() or 1, values.min() < 0
+        axes.images[0].set(cmap="RdBu_r" if signed else "viridis", clim=(-top * signed, top), interpolation="nearest")
+    return figure
+
+
+def filter_at_work(photo, patch, kernel, feature_map, at: tuple[int, int]) -> Figure:
+    """Return one filter of conv1 at one position (row, column) of its map: photo, patch × kernel = activation, map."""
+    (y, x), side, top = at, len(kernel), np.abs(feature_map).max() or 1
+    figure = image_grid([photo, patch, 0.5 + kernel / np.abs(kernel).max() / 2, feature_map], columns=4)
+    panels = figure.axes
+    panels[0].add_patch(Rectangle((2 * x - side / 2, 2 * y - side / 2), side, side, fill=False, ec="red", lw=2))
+    panels[3].images[0].set(cmap="RdBu_r", clim=(-top, top))
+    panels[3].plot(x, y, "o", ms=13, mfc="none", mec="black", mew=1.5)
+    for axes in panels[1:3]:
+        axes.images[0].set_interpolation("nearest")
+    titles = "the photo", f"{side} × {side} pixels of it", "the filter's kernel", "its feature map"
+    for axes, title, sign in zip(panels, titles, ("", "→", "×", f"= {feature_map[y, x]:.1f} →"), strict=True):
+        axes.set_title(title, fontsize=10)
+        axes.text(-0.04, 0.5, sign, transform=axes.transAxes, ha="right", va="center", fontsize=14)
+    return figure
+
+
+STAGES = dict(conv1="#dadaeb", conv2="#c6dbef", conv3="#9ecae1", conv4="#6baed6", conv5="#3182bd", head="#fdae6b")
+
+
+def network_table(model: keras.Model, side: int = 224) -> dict[str, dict]:
+    """Return {stage: {"slabs", "parameters", "work"}} of the network for photos of `side` px, from its graph.
+
+    Slabs are the sides and channels of what the stem and each block pass on; work is the number of multiplications.
+    """
+    shapes = feature_model(model, [layer.name for layer in model.layers]).compute_output_shape((1, side, side, 3))
+    table = {stage: {"slabs": [], "parameters": 0, "work": 0} for stage in STAGES}
+    row = table["conv1"]
+    for layer in model.layers:  # one without a stage's name (a pool, the classifier) belongs where the last one did
+        row = table.get("head" if layer.name.startswith("post") else layer.name.split("_")[0], row)
+        shape = shapes[layer.name]
+        row["parameters"] += layer.count_params()
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
+            row["work"] += int(np.prod(shape[1:-1]) * np.prod(layer.kernel.shape))
+        if layer.name.endswith(("_out", "conv1_conv", "pool1_pool", "predictions")):
+            row["slabs"].append((shape[1] if len(shape) == 4 else 1, shape[-1]))
+    return table
+
+
+def draw_network(model: keras.Model, photo: np.ndarray) -> Figure:
+    """Return the whole network as one drawing: a slab is as high as the side of a tensor and as long as its channels.
+
+    Below each stage stand its numbers; parameters and work (multiplications) are means over its blocks.
+    """
+    figure = Figure(figsize=(9.6, 4.7), layout="constrained")
+    axes = figure.subplots()
+    _slab(axes, 0, 224, 3, "white", photo)
+    x, columns = 142, {0: ["", "side", "channels", "blocks", "parameters / block", "work / block"]}
+    for stage, row in network_table(model).items():
+        start, blocks = x, len(row["slabs"]) if stage not in ("conv1", "head") else 0
+        for side, channels in row["slabs"]:
+            x = _slab(axes, x, side, channels, STAGES[stage]) + 7 + 0.22 * side
+        sides = " → ".join(dict.fromkeys(str(side) for side, _ in row["slabs"]))
+        million = 1e6 * max(blocks, 1)
+        counts = f"{row['parameters'] / million:.2f} M", f"{row['work'] / million:.0f} M"
+        columns[(start + x) / 2 - 8] = [stage, sides, f"{channels:,}", blocks or "–", *counts]
+        x += 24
+    for place, words in columns.items():
+        for line, word in enumerate(words):
+            style = {"ha": "center" if place else "left", "weight": "normal" if line else "bold"}
+            axes.text(place, -178 - 22 * line, word, fontsize=9, **style)
+    axes.set(xlim=(-3, x - 8), ylim=(-296, 206), aspect="equal")
+    axes.axis("off")
+    return figure
+
+
+def _slab(axes, x: float, side: int, channels: int, colour: str, picture: np.ndarray | None = None) -> float:
+    """Draw a tensor as a box seen from the left front, with a picture on its far face; return its right end."""
+    long, high, deep, rise = 1 + 0.029 * channels, max(1.32 * side, 4), 0.5 * side, 0.25 * side
+    low, end = -high / 2, x + long
+    faces = [(x, low, long, 0, 0, high), (x, -low, long, 0, deep, rise), (end, low, deep, rise, 0, high)]
+    for (left, bottom, u, v, s, t), light in zip(faces, (1, 1.1, 0.8), strict=True):
+        corners = [(left, bottom), (left + u, bottom + v), (left + u + s, bottom + v + t), (left + s, bottom + t)]
+        shade = np.minimum(np.array(to_rgb(colour)) * light, 1)
+        axes.add_patch(Polygon(corners, fc=shade, ec="#333333", lw=0.5, zorder=1 + x))
+    if picture is not None:
+        onto = Affine2D([[deep, 0, end], [rise, high, low], [0, 0, 1]]) + axes.transData
+        opaque = np.dstack([picture, np.ones(picture.shape[:2])])
+        axes.imshow(opaque, extent=(0, 1, 0, 1), transform=onto, zorder=1 + x)
+    return end
+
+
+def draw_fields(photo: np.ndarray, fields: dict[str, ReceptiveField], sensitivity: dict[str, np.ndarray]) -> Figure:
+    """Return for each layer the field of the middle position (green) and its sensitivity (glow), on one scale.
+
+    `sensitivity` holds maps as large as the photo; the dotted square holds half of it.
+    """
+    middle, halves = len(photo) // 2, []
+    for weight in sensitivity.values():
+        within = [weight[middle - r : middle + r + 1, middle - r : middle + r + 1].sum() for r in range(middle + 1)]
+        halves.append(2 * int(np.searchsorted(within, weight.sum() / 2)) + 1)
+    titles = [f"{n}\nhalf within {half} of {fields[n].size} px" for n, half in zip(sensitivity, halves, strict=True)]
+    figure = image_grid([photo.mean(axis=-1)] * len(titles), titles, len(titles))
+    for axes, (layer, weight), half in zip(figure.axes, sensitivity.items(), halves, strict=True):
+        axes.images[0].set(cmap="gray", clim=(0, 1))
+        glow = np.sqrt(weight / weight.max())
+        axes.imshow(glow, cmap="magma", alpha=np.clip(0.3 + glow, 0, 1))
+        for side, style in ((fields[layer].size, "-"), (half, ":")):
+            corner = (middle - side / 2, middle - side / 2)
+            axes.add_patch(Rectangle(corner, side, side, fill=False, ec="#a1d99b", lw=2, ls=style))
+    return figure
+
+
+def block_bars(shares: dict[str, float], photos: int, words: dict[str, str]) -> Figure:
+    """Return bars of shares of so many photos, {block: share in [0, 1]}, with one standard error, and words above."""
+    values = np.array(list(shares.values()))
+    figure = Figure(figsize=(9.6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    error = np.sqrt(values * (1 - values) / photos)  # of a share: the spread of a binomial count, divided by n
+    axes.bar(list(shares), values, yerr=error, capsize=3, color=[STAGES[block[:5]] for block in shares])
+    for place, block in enumerate(shares):
+        axes.text(place, 0.04, words.get(block, ""), rotation=90, ha="center", va="bottom", fontsize=9)
+    axes.set(ylim=(0, 1.05), ylabel="photos that keep their class")
+    axes.set_xticks(range(len(shares)), [block.replace("_", "\n") for block in shares], fontsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+# -------------------------------------------------------------------------- plotting: kernels and circuits, notebook 03
+
+
+def stripe_angles(kernels: np.ndarray, grid: int = 128) -> np.ndarray:
+    """Predict from kernels, (side, side, 3, n), the angles of the stripes that they answer to most, (n,) in degrees.
+
+    They are read off the peak of the Fourier transform: 0 is horizontal, counter-clockwise. NaN is a spot: no direction
+    is preferred (|Σ P e^(2iφ)| < 0.3 Σ P over all waves, of power P and direction φ), or the peak has no frequency.
+    """
+    power = (np.abs(np.fft.fft2(kernels, s=(grid, grid), axes=(0, 1))) ** 2).sum(axis=2).reshape(grid * grid, -1)
+    down, across = (f.ravel() for f in np.meshgrid(np.fft.fftfreq(grid), np.fft.fftfreq(grid), indexing="ij"))
+    direction, peak = np.arctan2(-down, across), power.argmax(axis=0)
+    oriented = np.abs(np.exp(2j * direction) @ power) >= 0.3 * np.maximum(power.sum(axis=0), 1e-12)
+    return np.where(oriented & (peak > 0), (np.degrees(direction[peak]) + 90) % 180, np.nan)
+
+
+def gratings(angles: Sequence[float], frequency: float, shifts: int = 16, size: int = 64) -> np.ndarray:
+    """Return grey stripes of half contrast, (n, shifts, size, size, 3) in [0, 1]: n angles, each at equal shifts.
+
+    An angle of 0 is horizontal, counter-clockwise; the shifts together are one cycle, `frequency` is cycles per pixel.
+    """
+    rows, columns = np.mgrid[:size, :size] - size // 2
+    turn = np.radians(angles)
+    across = np.multiply.outer(np.cos(turn), rows) + np.multiply.outer(np.sin(turn), columns)
+    wave = frequency * across[:, None] - np.arange(shifts)[:, None, None] / shifts
+    return np.repeat(0.5 + 0.25 * np.cos(2 * np.pi * wave)[..., None], 3, axis=-1).astype(np.float32)
+
+
+def painted(kernels: np.ndarray) -> np.ndarray:
+    """Return kernels, (side, side, 3, n), as n pictures, (n, side, side, 3) in [0, 1]: mid-grey is a weight of zero."""
+    largest = np.maximum(np.abs(kernels).max(axis=(0, 1, 2)), 1e-12)
+    return np.moveaxis(0.5 + 0.5 * kernels / largest, -1, 0)
+
+
+def show_weights(kernels: np.ndarray, titles: Sequence[str]) -> Figure:
+    """Return a row for each kernel, (side, side, 3, n): its weights in hundredths, colour by colour, and painted."""
+    figure = Figure(figsize=(9.6, 2.7 * kernels.shape[-1]), layout="constrained")
+    lines = figure.subplots(kernels.shape[-1], 4, squeeze=False)
+    for line, kernel, tile, title in zip(lines, np.moveaxis(kernels, -1, 0), painted(kernels), titles, strict=True):
+        top = np.abs(kernel).max()
+        for place, weights, name in zip(line, np.moveaxis(kernel, -1, 0), ("red", "green", "blue"), strict=False):
+            place.imshow(weights, cmap="RdBu_r", vmin=-top, vmax=top)
+            place.set_title(f"on {name}", fontsize=10)
+            for (y, x), weight in np.ndenumerate(weights):
+                ink = "white" if abs(weight) > 0.6 * top else "black"
+                place.text(x, y, f"{100 * weight:.0f}", ha="center", va="center", fontsize=8, color=ink)
+        line[3].imshow(tile)
+        line[3].set_title(title, fontsize=10)
+    for place in lines.flat:
+        place.set(xticks=[], yticks=[])
+    return figure
+
+
+def show_kernels(kernels: np.ndarray, titles: Sequence[str], columns: int = 11) -> Figure:
+    """Return kernels, (side, side, 3, n), as painted tiles, row by row, each on its own scale."""
+    return _grid(painted(kernels), titles, columns, "", 9.6, {"interpolation": "nearest"})[0]
+
+
+def show_answers(photo: np.ndarray, kernels: np.ndarray, maps: np.ndarray, titles: Sequence[str]) -> Figure:
+    """Return a photo and n maps, (height, width, n), each on its own scale, the kernel that made it in its corner."""
+    columns, rows = min(4, maps.shape[-1] + 1), -(-(maps.shape[-1] + 1) // 4)
+    figure = Figure(figsize=(2.45 * columns, 2.5 * rows), layout="constrained")
+    places = figure.subplots(rows, columns).ravel()
+    places[0].imshow(photo)
+    for place, tile, answer, title in zip(places[1:], painted(kernels), np.moveaxis(maps, -1, 0), titles, strict=True):
+        top = np.percentile(np.abs(answer), 99.5) or 1.0
+        drawn = place.imshow(answer / top, cmap="RdBu_r", vmin=-1, vmax=1)
+        corner = place.inset_axes([0, 0, 0.27, 0.27])
+        corner.imshow(tile)
+        corner.set(xticks=[], yticks=[])
+        place.set_title(title, fontsize=10)
+    for place in places:
+        place.axis("off")
+    bar = figure.colorbar(drawn, ax=places, shrink=0.6, aspect=30, pad=0.01, ticks=(-1, 0, 1))
+    bar.ax.set_yticklabels(["negative", "0", "positive"])
+    return figure
+
+
+def plot_tuning(angles, curves: dict[str, np.ndarray], ylabel: str, predicted=(), kernels=None) -> Figure:
+    """Return curves over the angle of stripes; `predicted` angles dotted, each under its kernel (side, side, 3, n)."""
+    figure = Figure(figsize=(9.6, 4.6), layout="constrained")
+    axes = figure.subplots()
+    low, high = min(0, *(c.min() for c in curves.values())), max(c.max() for c in curves.values())
+    span, tiles = high - low, () if kernels is None else painted(kernels)
+    for number, (label, curve) in enumerate(curves.items()):
+        axes.plot(angles, curve, lw=2.5, color=f"C{number}", label=label)
+        if len(tiles):
+            axes.axvline(predicted[number], color=f"C{number}", ls=":")
+            place = [predicted[number] - 9, high + 0.03 * span, 18, 0.26 * span]
+            axes.inset_axes(place, transform=axes.transData).imshow(tiles[number])
+    for angle in range(0, 181, 30):  # a piece of grating over every tick
+        place = [angle - 6, low - 0.24 * span, 12, 0.18 * span]
+        axes.inset_axes(place, transform=axes.transData).imshow(gratings([angle], 0.125, 1, 24)[0, 0])
+    for box in axes.child_axes:
+        box.set(xticks=[], yticks=[])
+    if low < 0:
+        axes.axhspan(low, 0, color="#eeeeee", zorder=0)
+        axes.text(2, low + 0.04 * span, "below 0 the ReLU lets nothing through", color="#555555")
+    axes.axhline(0, color="black", lw=1)
+    axes.set(xlim=(-8, 188), xticks=range(0, 181, 30), xlabel="angle of the stripes (degrees)", ylabel=ylabel)
+    axes.set(yticks=[t for t in axes.get_yticks() if low <= t <= high])
+    axes.set(ylim=(low - 0.27 * span, high + span * (0.32 if len(tiles) else 0.06)))
+    axes.legend(loc="upper right")
+    return figure
+
+
+def plot_shifts(waves: np.ndarray, panels: dict[str, dict[str, np.ndarray]]) -> Figure:
+    """Return three of n shifted gratings, (n, size, size, 3), and a panel of answers to all of them for each title."""
+    figure = Figure(figsize=(9.6, 3.7), layout="constrained")
+    places = figure.subplot_mosaic("axxxyyy;bxxxyyy;cxxxyyy")
+    steps = len(waves)
+    for name, i in zip("abc", range(0, steps, steps // 4), strict=False):
+        places[name].imshow(waves[i, 24:40, 24:40])
+        places[name].set(xticks=[], yticks=[], ylabel=f"shift {i}")
+    for name, (title, curves) in zip("xy", panels.items(), strict=True):
+        for label, curve in curves.items():
+            places[name].plot(range(steps), curve, "o-", ms=4, label=label)
+        places[name].axhline(0, color="black", lw=1)
+        places[name].set(title=title, xlabel=f"shift of the stripes ({steps} = one cycle)", ylabel="answer")
+        places[name].set_xticks(range(0, steps, steps // 4))
+        places[name].legend()
+    return figure
+
+
+def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], strengths: np.ndarray, target: Sequence, title: str):
+    """Return n inputs, each a column of pictures from `rows`, joined to the pictures of their target by lines as wide
+    as they are strong: red excites, blue inhibits."""
+    count, deep = len(labels), len(rows)
+    figure = Figure(figsize=(9.9, (deep + 2.05) * 9.9 / count + 0.3), layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlim=(0, count), ylim=(0, deep + 2.05), aspect="equal")
+    axes.set_title(title, fontsize=11)
+    axes.axis("off")
+    corners = [((count - len(target)) / 2 + i, 0, picture) for i, picture in enumerate(target)]
+    for i, (label, strength) in enumerate(zip(labels, strengths, strict=True)):
+        colour, width = "#b2182b" if strength > 0 else "#2166ac", 12 * abs(strength) / np.abs(strengths).max()
+        axes.plot([i + 0.5, count / 2], [1.75, 0.95], color=colour, lw=width, zorder=0, solid_capstyle="butt")
+        axes.text(i + 0.5, deep + 1.72, f"{label}\n{strength:+.2f}", ha="center", va="bottom", fontsize=9, color=colour)
+        corners += [(i, deep + 0.7 - k, row[i]) for k, row in enumerate(rows)]
+    for x, y, picture in corners:
+        box = axes.inset_axes([x + 0.02, y, 0.96, 0.96], transform=axes.transData)
+        box.imshow(picture, interpolation="lanczos" if len(picture) > 16 else "nearest")  # a photo, or a kernel
+        box.set(xticks=[], yticks=[])
     return figure

@@ -1,7 +1,5 @@
-"""Fixtures: the default model, an averaging copy of it, and functions taken from the notebooks' own cells."""
+"""Fixtures: the default model, an averaging copy of it, whose answers are geometry alone, and a tiny network."""
 
-import ast
-import json
 import os
 from pathlib import Path
 
@@ -20,20 +18,29 @@ def model():
 
 @pytest.fixture(scope="session")
 def averaging_model(model):
-    """The same graph with every kernel 1 / fan-in, no bias and BatchNorm the identity, as notebook 02 makes it."""
-    return functions_of("02", "averaging_copy")[0](model)
+    """The same graph with every kernel 1 / fan-in, no bias and BatchNorm the identity."""
+    import keras
+    import numpy as np
+
+    copy = keras.models.clone_model(model)
+    for layer in copy.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            one, zero = np.ones(layer.gamma.shape), np.zeros(layer.gamma.shape)
+            layer.set_weights([one * np.sqrt(1 + layer.epsilon), zero, zero, one])
+        elif layer.weights:
+            kernel, *bias = layer.get_weights()
+            layer.set_weights([np.full_like(kernel, 1 / kernel[..., 0].size), *(0 * b for b in bias)])
+    return copy
 
 
-def functions_of(number, *names, **given):
-    """Return functions defined in the cells of notebook `number`, run with its imports and the names in `given`."""
-    path = next((ROOT / "notebooks").glob(f"{number}_*.ipynb"))
-    cells = [c for c in json.loads(path.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "code"]
-    import helpers
+@pytest.fixture(scope="session")
+def tiny():
+    """A random network of two convolutions and four logits, for images of any side."""
+    import keras
 
-    scope = {"helpers": helpers, **given}
-    for cell in cells[1:]:  # the first is the setup cell
-        for node in ast.parse("".join(cell["source"])).body:
-            wanted = isinstance(node, ast.FunctionDef) and node.name in names
-            if wanted or isinstance(node, ast.Import | ast.ImportFrom):
-                exec(compile(ast.Module([node], []), path.name, "exec"), scope)
-    return [scope[name] for name in names]
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((None, None, 3))
+    hidden = keras.layers.Conv2D(8, 5, strides=2, activation="tanh")(inputs)
+    linear = keras.layers.Conv2D(6, 3, name="linear")(hidden)
+    pooled = keras.layers.GlobalAveragePooling2D()(linear)
+    return keras.Model(inputs, keras.layers.Dense(4, name="predictions")(pooled))

@@ -1,4 +1,4 @@
-"""The maintainers' tools: links, trials and environments."""
+"""The maintainers' tools: trials and environments."""
 
 import base64
 import io
@@ -7,7 +7,7 @@ import re
 import sys
 
 import environments
-import links
+import execute
 import nbformat
 import numpy as np
 import pytest
@@ -15,33 +15,10 @@ import trials
 from conftest import ROOT
 from PIL import Image
 
-import notebooks
-
 
 @pytest.fixture(params=sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
 def path(request):
     return request.param
-
-
-def test_the_repositorys_address_is_the_same_everywhere():
-    address = links.PLACE.read_text(encoding="utf-8").strip()
-    for page in links.PAGES:
-        found = links.addresses(page.read_text(encoding="utf-8"))
-        assert found and set(found) == {address}, f"{page.name}: make links REPO={address} stamps {address}"
-
-
-def test_stamping_changes_the_address_and_nothing_else(path):
-    text, address = path.read_text(encoding="utf-8"), links.PLACE.read_text(encoding="utf-8").strip()
-    other = links.stamped(text, "some-body/a.fork")
-    assert links.addresses(other) == ["some-body/a.fork"] * 2  # the badge and the setup cell
-    assert 'if REPOSITORY == \\"OWNER/NAME\\"' in other and links.stamped(other, address) == text
-
-
-@pytest.mark.parametrize("arguments", [[], ["nobody"], ["a/b/c"], ["https://github.com/a/b"], ["a/b", "c/d"]])
-def test_an_address_that_is_none_changes_nothing(arguments, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["links.py", *arguments])
-    with pytest.raises(SystemExit, match="make links REPO=owner/name"):
-        links.main()
 
 
 def executed(printed="1", shade=0.0):
@@ -56,6 +33,9 @@ def test_two_executions_are_told_apart_by_text_and_by_figures():
     assert trials.differences(executed(), executed(shade=2)) == []
     assert "printed '1', then '2'" in trials.differences(executed(), executed("2"))[0]
     assert "figure 1 differs by 3.00" in trials.differences(executed(), executed(shade=3))[0]
+    fewer = executed()
+    fewer.cells[1].outputs = []
+    assert "the number or the sizes of the figures differ" in trials.differences(executed(), fewer)
 
 
 def test_every_notebook_can_be_given_another_photo_layer_and_channel(path):
@@ -88,11 +68,26 @@ def test_interpreters_are_found_or_said_to_be_missing(tmp_path):
     assert re.search(r"python", found)
 
 
+@pytest.mark.parametrize(
+    ("written", "stored"),
+    [
+        ("plain\n", "plain\n"),
+        ("\r  0%|    | 0/9\r100%|####| 9/9\n", "100%|####| 9/9\n"),
+        ("before\n\rlonger line\rshort\n", "before\nshortr line\n"),  # as on a terminal
+        ("\r100%|####| 9/9\r               \rdone\n", "done\n"),
+        ("\r100%|####| 9/9\r               \r", None),  # a bar that clears itself leaves nothing
+    ],
+)
+def test_a_stored_stream_is_what_a_terminal_shows_in_the_end(written, stored):
+    output = execute.settled(nbformat.v4.new_output("stream", text=written))
+    assert (output and output.text) == stored
+
+
 def test_every_link_of_the_site_leads_somewhere(tmp_path, monkeypatch):
-    monkeypatch.setattr(notebooks, "execute", lambda path: nbformat.read(path, as_version=4))
-    notebooks.build(notebooks.chosen("03"), tmp_path)  # the other pages show what is stored
+    monkeypatch.setattr(execute, "execute", lambda path: nbformat.read(path, as_version=4))
+    execute.build(execute.chosen("03"), tmp_path)  # the other pages show what is stored
     pages = sorted((tmp_path / "site").glob("*.html"))
-    assert len(pages) == 6
+    assert {"index", *(path.stem for path in execute.chosen(""))} <= {page.stem for page in pages}
     for page in pages:
         for link in re.findall(r'href="([^"#:]+)"', page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{page.name}: {link} leads nowhere"
@@ -101,21 +96,19 @@ def test_every_link_of_the_site_leads_somewhere(tmp_path, monkeypatch):
 def test_weights_are_found_from_where_the_command_was_given(tmp_path, monkeypatch):
     (tmp_path / "my.weights.h5").touch()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(notebooks, "build", lambda *_: None)
-    monkeypatch.setattr(sys, "argv", ["notebooks.py", "run"])
+    monkeypatch.setattr(execute, "build", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", ["execute.py", "run"])
     for given, seen in (("my.weights.h5", str(tmp_path / "my.weights.h5")), ("imagenet", "imagenet")):
         monkeypatch.setenv("RESNET50V2_WEIGHTS", given)
         monkeypatch.delenv("CHECKS", raising=False)
-        notebooks.main()
+        execute.main()
         assert os.environ["RESNET50V2_WEIGHTS"] == seen and "CHECKS" not in os.environ
 
 
-def test_a_failure_is_told_in_words_and_the_rest_goes_on(monkeypatch, capsys):
-    def fail(path, change=None):
-        raise notebooks.NotebookError(f"{path.name} failed")
-
-    monkeypatch.setattr(trials, "execute", fail)
-    assert trials.repeat(notebooks.chosen("")) == [f"{path.name} failed" for path in notebooks.chosen("")]
-    fewer = executed()
-    fewer.cells[1].outputs = []
-    assert "the number or the sizes of the figures differ" in trials.differences(executed(), fewer)
+def test_a_cell_that_fails_is_told_in_words(tmp_path):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")])
+    nbformat.write(notebook, tmp_path / "broken.ipynb")
+    with pytest.raises(execute.NotebookError, match=r"broken\.ipynb failed:(.|\n)*ZeroDivisionError"):
+        execute.execute(tmp_path / "broken.ipynb")
+    with pytest.raises(SystemExit, match="no notebook starts with '07'"):
+        execute.chosen("07")

@@ -1,7 +1,7 @@
 """Write the repository's address wherever it stands: python tools/links.py owner/name
 
-It is kept in one place, tools/repository.txt, and stamped from there into the Colab links of the README and of the
-notebooks and into their setup cells. Outputs stay as they are, so nothing has to be executed again.
+It is kept in tools/repository.txt, and stands in the links to Colab and in the setup cells, which clone it. On GitHub
+the workflow `address` does this by itself. Outputs stay as they are, so nothing has to be executed again.
 """
 
 from __future__ import annotations
@@ -13,18 +13,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PLACE = ROOT / "tools" / "repository.txt"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "notebooks").glob("*.ipynb"))]
-# a link to Colab, or the line of the setup cell (in a notebook's JSON its quotes are escaped)
-ADDRESS = re.compile(r'((?:colab\.research\.google\.com/github/|REPOSITORY = \\?"))([^/"\\]+/[^/"\\]+?)(?=/blob/|\\?")')
+ADDRESS = re.compile(r"(?:(?<=google\.com/github/)|(?<=--depth 1 https://github\.com/))[\w.-]+/[\w.-]+")
 
 
 def addresses(text: str) -> list[str]:
     """Return every address of the repository in the text of a page, "owner/name" each."""
-    return [address for _, address in ADDRESS.findall(text)]
+    return ADDRESS.findall(text)
 
 
 def stamped(text: str, address: str) -> str:
     """Return the text of a page with its addresses replaced by another."""
-    return ADDRESS.sub(lambda match: match[1] + address, text)
+    return ADDRESS.sub(address, text)
 
 
 def main() -> None:
@@ -32,10 +31,7 @@ def main() -> None:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+", address):
         sys.exit(f"{address!r} is no owner/name of a GitHub repository: make links REPO=owner/name")
     for page in PAGES:
-        old = page.read_text(encoding="utf-8")
-        if (new := stamped(old, address)) != old:
-            page.write_text(new, encoding="utf-8", newline="\n")
-            print(f"{page.relative_to(ROOT)}: {len(addresses(new))} addresses")
+        page.write_text(stamped(page.read_text(encoding="utf-8"), address), encoding="utf-8", newline="\n")
     PLACE.write_text(address + "\n", encoding="utf-8", newline="\n")
     print(f"the repository is {address}")
 

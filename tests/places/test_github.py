@@ -1,24 +1,17 @@
 """The stored notebooks as pages of nbconvert, whose family GitHub renders with: whole, on any screen, in the dark."""
 
-import functools
-
 import nbformat
 import pytest
 from nbconvert import HTMLExporter
 from PIL import Image
+from website import to_html
 
-from notebooks import NOTEBOOKS, ROOT, to_html
+from places import NOTEBOOKS, ROOT, SCREENSHOTS, figures
 
+pytestmark = pytest.mark.places
 SITE = "http://site.test/"  # never asked: every request is answered from the repository, or noted as a fault
-DEVICES = {
-    "desktop": {"viewport": {"width": 1280, "height": 900}},
-    "phone": {
-        "viewport": {"width": 390, "height": 844},
-        "device_scale_factor": 2,
-        "is_mobile": True,
-        "has_touch": True,
-    },
-}
+PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
+DEVICES = {"desktop": {"viewport": {"width": 1280, "height": 900}}, "phone": PHONE}
 # The width is given, since a phone zooms out of a page that is too wide, and then has a larger innerWidth.
 LOOK = """
 width => {
@@ -68,57 +61,20 @@ def visit(browser, html, device):
     return page, faults + page.evaluate(LOOK, DEVICES[device]["viewport"]["width"])
 
 
-@functools.cache
-def page_of(path, theme):
-    """Return a notebook and its page in nbconvert's light or dark theme."""
-    notebook = nbformat.read(path, as_version=4)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(HTMLExporter, "theme", theme)
-        return notebook, to_html(notebook, path.stem)
-
-
-@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
-def test_page(browser, screenshots, path, theme, device):
-    notebook, html = page_of(path, theme)
-    page, faults = visit(browser, html, device)
-    shot = screenshots / f"{path.stem}-{device}-{theme}.jpg"
-    page.screenshot(path=shot, full_page=True, scale="css", type="jpeg", quality=80)
-    figures = sum(
-        any(kind.startswith("image/") for kind in output.get("data", {}))
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-    )
-    assert not faults, "\n".join(faults)
-    assert page.locator(".jp-Cell").count() == len(notebook.cells)
-    assert page.locator(".jp-OutputArea-output img").count() == figures > 0
-    with Image.open(shot) as picture:  # the margin has the colour of the theme
-        assert (picture.convert("L").getpixel((1, picture.height // 2)) > 127) == (theme == "light")
-    page.close()
-
-
-SEE_THROUGH = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>"
-
-
-@pytest.mark.parametrize(
-    "fault, body",
-    {
-        "the page is": "<pre>" + 300 * "wide " + "</pre>",
-        "wider than the page": '<div style="overflow: auto"><img alt="a" width="2000" src="../data/ladder.jpg"></div>',
-        "cut off": '<pre style="overflow: hidden">' + 300 * "wide " + "</pre>",
-        "no alt text": '<img src="../data/ladder.jpg" width="100">',
-        "does not load": '<img alt="a photo" src="../data/nothing.jpg">',
-        "not opaque": f'<div class="jp-OutputArea-output"><img alt="a figure" src="{SEE_THROUGH}"></div>',
-        "asks for": '<script src="https://example.org/script.js"></script>',
-        "console": "<script>console.error('broken')</script>",
-        "script": "<script>nowhere()</script>",
-    }.items(),
-)
-@pytest.mark.parametrize("device", DEVICES)
-def test_each_fault_is_found(browser, fault, body, device):
-    head = '<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-    page, faults = visit(browser, head + body, device)
-    page.close()
-    assert any(found.startswith(fault) for found in faults), faults
-    assert visit(browser, head + "<p>nothing wrong</p>", device)[1] == []
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_page(browser, monkeypatch, path, theme):
+    monkeypatch.setattr(HTMLExporter, "theme", theme)
+    notebook = nbformat.read(path, as_version=4)
+    html = to_html(notebook, path.stem)
+    for device in DEVICES:
+        page, faults = visit(browser, html, device)
+        shot = SCREENSHOTS / f"{path.stem}-{device}-{theme}.jpg"
+        page.screenshot(path=shot, full_page=True, scale="css", type="jpeg", quality=80)
+        assert not faults, f"{device}:\n" + "\n".join(faults)
+        assert page.locator(".jp-Cell").count() == len(notebook.cells)
+        shown = page.locator(".jp-OutputArea-output img").evaluate_all("images => images.map(image => image.alt)")
+        assert shown == figures(notebook) != []
+        with Image.open(shot) as picture:  # the margin has the colour of the theme
+            assert (picture.convert("L").getpixel((1, picture.height // 2)) > 127) == (theme == "light")
+        page.close()

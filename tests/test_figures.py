@@ -1,0 +1,60 @@
+"""Figures: one scale for all maps, alt text, blocks drawn from the graph, and what is refused."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from matplotlib.figure import Figure
+from PIL import Image
+
+import helpers
+
+
+def test_maps_share_one_scale():
+    maps = [np.array([[0.0, 1.0]]), np.array([[-5.0, 3.0]]), np.zeros((1, 2))]
+    for signed, given, expected in ((True, maps, (-5, 5)), (False, [np.abs(m) for m in maps], (0, 5))):
+        figure = helpers.map_grid(given, columns=2, signed=signed)
+        limits = {image.get_clim() for axes in figure.axes for image in axes.images}
+        assert limits == {expected} and len([axes for axes in figure.axes if axes.get_label() == "<colorbar>"]) == 1
+    assert {i.get_clim() for a in helpers.map_grid(maps, signed=True, limit=2).axes for i in a.images} == {(-2, 2)}
+
+
+def test_grids_refuse_what_cannot_be_shown():
+    holes = [np.array([[np.nan, 2]])]
+    for maps, words in (([], "no pictures"), ([np.array([[-1.0, 2]])], "negative"), (holes, "NaN")):
+        with pytest.raises(ValueError, match=words):
+            helpers.map_grid(maps)
+    with pytest.raises(ValueError, match="NaN"):
+        helpers.image_grid(holes)
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg"])
+def test_a_figure_is_stored_with_its_alt_text_opaque_and_not_too_wide(monkeypatch, kind):
+    published = []
+    shell = InteractiveShell.instance()
+    monkeypatch.setattr(shell.display_pub, "publish", lambda data, metadata, **_: published.append((data, metadata)))
+    helpers.show(helpers.image_grid([np.zeros((10, 10, 3))] * 5, ["a"] * 5), "five black squares", kind)
+    InteractiveShell.clear_instance()
+    ((data, metadata),) = published
+    assert metadata[f"image/{kind}"]["alt"] == "five black squares"
+    with Image.open(io.BytesIO(base64.b64decode(data[f"image/{kind}"]))) as picture:
+        assert picture.width <= 1000 and picture.convert("RGBA").getchannel("A").getextrema() == (255, 255)
+
+
+@pytest.mark.parametrize(
+    ("block", "words"),
+    [
+        ("conv3_block1", "1×1 conv\n256 → 512"),
+        ("conv3_block2", "shortcut: x itself"),
+        ("conv3_block4", "max-pool\n1×1 /2"),
+    ],
+)
+def test_blocks_are_drawn_from_the_graph(model, block, words):
+    axes = Figure().subplots()
+    helpers.draw_block(model, block, axes)
+    texts = [text.get_text() for text in axes.texts]
+    assert words in texts and "+" in texts
+    assert sum("conv" in text for text in texts) == (4 if block == "conv3_block1" else 3)
+    assert ("3×3 conv /2\n128 → 128" in texts) == (block == "conv3_block4")

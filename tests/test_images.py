@@ -1,0 +1,212 @@
+"""Photos: those in data/, good and bad ones of a reader's own, and the natural inputs cut from them."""
+
+import gc
+import hashlib
+import shutil
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+import helpers
+
+CAT = helpers.IMAGES / "cat.jpg"
+
+# -------------------------------------------------------------------------------------------------------------- data
+
+
+def test_sample_photos():
+    photos = helpers.list_images(helpers.IMAGES)
+    textures = [path for path in photos if path.stem.startswith("texture_")]
+    assert len(textures) >= 6 and len(photos) - len(textures) >= 24
+    for path in photos:
+        with Image.open(path) as photo:
+            assert max(photo.size) <= 384 and photo.mode == "RGB" and path.stat().st_size < 60_000
+
+
+def test_probe_photos_and_labels():
+    names = helpers.class_names()
+    rows = [row.split(",") for row in (helpers.PROBE / "labels.csv").read_text(encoding="utf-8").splitlines()[1:]]
+    paths = [path.relative_to(helpers.PROBE).as_posix() for path in helpers.list_images(helpers.PROBE)]
+    assert sorted(file for file, *_ in rows) == sorted(paths)
+    kinds = [kind for _, kind, *_ in rows]
+    assert len(rows) >= 280 and len(set(kinds)) >= 10 and min(kinds.count(kind) for kind in set(kinds)) >= 8
+    for file, kind, thing, index, name in rows:
+        assert file.startswith(f"{kind}/{thing.replace(' ', '_')}_") and (not index or names[int(index)] == name)
+        with Image.open(helpers.PROBE / file) as photo:
+            assert photo.size == (192, 192) and photo.mode == "RGB"
+
+
+def test_every_data_file_has_its_published_hash_and_a_line_of_provenance():
+    text = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
+    sums = dict(reversed(line.split()) for line in (ROOT / "data" / "SHA256SUMS").read_text().splitlines())
+    for path in [*helpers.list_images(helpers.IMAGES), *helpers.list_images(helpers.PROBE), helpers.TRANSPLANT]:
+        name = path.relative_to(ROOT / "data").as_posix()
+        assert sums[name] == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert path.name in text, f"data/README.md does not say where {name} comes from"
+
+
+def test_class_names():
+    names = helpers.class_names()
+    assert len(names) == 1000 and names[281] == "tabby" and names[967] == "espresso"
+    assert {name for name in names if names.count(name) > 1} == {"crane", "maillot"}
+
+
+# ------------------------------------------------------------------------------------------- good and bad photos
+
+
+@pytest.fixture
+def save(tmp_path):
+    def write(array_or_image, name="photo.png", **options):
+        image = array_or_image if isinstance(array_or_image, Image.Image) else Image.fromarray(array_or_image)
+        image.save(tmp_path / name, **options)
+        return tmp_path / name
+
+    return write
+
+
+def test_photo_becomes_a_square_of_floats(save):
+    ramp = np.tile(np.linspace(0, 255, 90, dtype=np.uint8)[None, :, None], (60, 1, 3))
+    photo = helpers.load_image(save(ramp), 60)
+    assert photo.shape == (60, 60, 3) and photo.dtype == np.float32
+    assert abs(photo[:, 0].mean() - 15 / 90) < 0.02 and abs(photo[:, -1].mean() - 75 / 90) < 0.02  # the central square
+    assert helpers.load_image(save(ramp), None).shape == (60, 90, 3)
+    for same in (ramp, ramp / 255, Image.fromarray(ramp)):
+        np.testing.assert_allclose(helpers.load_image(same, 60), photo, atol=1 / 255)
+
+
+def test_sixteen_bits_grey_palette_cmyk_and_transparency(save):
+    assert np.allclose(helpers.load_image(save(np.full((40, 40), 32_896, np.uint16)), 40), 128 / 255)
+    assert helpers.load_image(save(Image.new("L", (40, 40), 51)), 40) == pytest.approx(0.2)
+    red, clear = Image.new("RGB", (40, 40), (250, 10, 10)), Image.new("RGBA", (40, 40), (255, 0, 0, 0))
+    for path in (save(red.convert("P", palette=Image.Palette.ADAPTIVE)), save(red.convert("CMYK"), "red.jpg")):
+        assert np.abs(helpers.load_image(path, 40)[20, 20] * 255 - (250, 10, 10)).max() < 25
+    for photo, options in ((clear, {}), (clear.convert("LA"), {}), (clear.quantize(), {"transparency": 0})):
+        assert helpers.load_image(save(photo, **options), 40) == pytest.approx(127 / 255)  # laid on mid-grey
+
+
+def test_exif_rotation_is_applied(save):
+    photo = Image.new("RGB", (80, 40), "black")
+    photo.paste("white", (0, 0, 40, 40))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # hold the camera upright: turn by 90° clockwise
+    upright = helpers.load_image(save(photo, "turned.jpg", exif=exif, quality=95), None)
+    assert upright.shape == (80, 40, 3) and upright[:30].mean() > 0.9 and upright[50:].mean() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"", "empty"), (b"just some text\n" * 50, "no image"), ("half", "cut short")]
+)
+def test_files_that_are_no_photos(tmp_path, content, words):
+    data = CAT.read_bytes()
+    (tmp_path / "bad.jpg").write_bytes(data[: len(data) // 2] if content == "half" else content)
+    with pytest.raises(ValueError, match=rf"bad\.jpg.*{words}"):
+        helpers.load_image(tmp_path / "bad.jpg")
+
+
+def test_folders_and_photos_that_are_missing_tiny_huge_or_of_unknown_range(tmp_path, save):
+    with pytest.raises(ValueError, match="no photos"):
+        helpers.list_images(tmp_path)
+    shutil.copy(CAT, tmp_path / "kitten.jpg")
+    with pytest.raises(FileNotFoundError, match=r"kiten\.jpg; did you mean kitten\.jpg"):
+        helpers.load_image(tmp_path / "kiten.jpg")
+    for photo, words in (
+        (tmp_path, "is a folder; list_images"),
+        (save(Image.new("RGB", (1, 1))), "1×1 px; the network needs at least 32"),
+        (save(Image.new("F", (40, 40)), "deep.tif"), "floating-point"),
+        (save(Image.new("1", (10_000, 10_000)), "large.png"), r"large\.png is too large.*scale it down"),
+        (save(Image.new("1", (20_000, 20_000)), "bomb.png"), r"bomb\.png is too large"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            helpers.load_image(photo)
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        *((source, TypeError) for source in (None, 7, b"cat.jpg", [CAT])),
+        *((np.ones(shape), ValueError) for shape in ((40,), (40, 40, 2), (0, 3))),
+        (np.full((40, 40, 3), np.nan), ValueError),
+    ],
+)
+def test_what_is_no_photo_at_all(source, error):
+    with pytest.raises(error, match="photo"):
+        helpers.load_image(source)
+
+
+@pytest.mark.parametrize("size", [31, 10**6, 64.0, "64", True])
+def test_sizes_that_are_none(size):
+    for call in (lambda: helpers.load_image(CAT, size), lambda: helpers.natural_inputs(size)):
+        with pytest.raises(ValueError, match=f"size={size!r}"):
+            call()
+
+
+def test_preprocess_is_inverted_and_leaves_its_argument_alone():
+    image = np.random.default_rng(0).uniform(size=(40, 50, 3)).astype(np.float32)
+    before = image.copy()
+    inputs = helpers.preprocess(image)
+    assert inputs.shape == (1, 40, 50, 3) and np.array_equal(image, before)
+    np.testing.assert_allclose(helpers.deprocess(inputs)[0], image, atol=1e-6)
+    ends = helpers.preprocess(np.stack([np.full((32, 32, 3), v, np.uint8) for v in (0, 255)]))
+    assert ends.shape[0] == 2 and ends[0].max() == -1 and ends[1].min() == 1
+    np.testing.assert_allclose(helpers.preprocess(np.full((32, 32, 3), 0.5)), 0)
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (np.full((40, 40, 3), np.nan), "NaN"),
+        (np.zeros((40, 40)), "expected shape"),
+        (np.zeros((40, 40, 4)), "expected shape"),
+        (np.full((40, 40, 3), 255.0), "values from 255 to 255"),
+        (np.full((40, 40, 3), -1.0), "values from -1"),
+        (np.zeros((31, 40, 3)), "at least 32"),
+        (np.zeros((0, 40, 40, 3)), "empty"),
+    ],
+)
+def test_arrays_that_are_no_images(array, words):
+    with pytest.raises(ValueError, match=words):
+        helpers.preprocess(array)
+
+
+# ---------------------------------------------------------------------------------------------------- natural inputs
+
+
+def test_natural_inputs():
+    crops = helpers.natural_inputs(64)
+    assert crops.images.shape == (1000, 64, 64, 3) and crops.images.dtype == np.uint8 and len(crops.sources) == 1000
+    assert len(set(crops.sources)) > 150
+    flat = (np.abs(crops.images[600:].astype(int) - helpers.MID_GREY).max(axis=-1) <= 6).mean(axis=(1, 2))
+    assert flat.mean() < 0.02  # of the probe photos only what lies inside the object
+    again = helpers.natural_inputs(64)
+    assert np.array_equal(crops.images, again.images) and crops.sources == again.sources
+    assert not np.array_equal(crops.images, helpers.natural_inputs(64, seed=1).images)
+
+
+def test_natural_inputs_of_folders_as_people_have_them(tmp_path):
+    for name, size in (("cats/1.jpg", (64, 64)), ("dogs/1.jpg", (64, 64)), ("dogs/2.jpg", (2400, 1600))):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)).save(tmp_path / name)
+    (tmp_path / "cut short.jpg").write_bytes(CAT.read_bytes()[:2000])
+    with pytest.raises(ValueError, match="no crop could be cut"):
+        helpers.natural_inputs(48, images=None, probe=None)
+    with pytest.warns(UserWarning, match=r"cut short\.jpg"):
+        crops = helpers.natural_inputs(48, images=tmp_path, probe=None)
+    assert crops.images.shape == (600, 48, 48, 3)  # equal names are told apart
+    assert set(crops.sources) == {(tmp_path / "cats/1").as_posix(), (tmp_path / "dogs/1").as_posix(), "2"}
+
+
+def test_natural_inputs_of_a_large_folder_take_every_third_photo_and_hold_it_small(tmp_path, monkeypatch):
+    read, held = [], []
+
+    def load(path, size):
+        read.append(path)
+        if len(read) == 434:
+            held.append(sum(o.width * o.height for o in gc.get_objects() if isinstance(o, Image.Image)))
+        return np.zeros((600, 800, 3), np.float32)
+
+    monkeypatch.setattr(helpers, "list_images", lambda folder: [tmp_path / "1.jpg"] * 1300)
+    monkeypatch.setattr(helpers, "load_image", load)
+    helpers.natural_inputs(48, images=tmp_path, probe=None)
+    assert len(read) == 434 and held[0] < 434 * 600 * 800 / 2  # not the first 600 of the 1,300

@@ -1,0 +1,107 @@
+"""Measuring: responses, drive, strongest inputs and their patches, claims."""
+
+import numpy as np
+import pytest
+
+import helpers
+
+
+@pytest.fixture(scope="module")
+def natural():
+    found = helpers.natural_inputs(64)
+    return helpers.NaturalInputs(found.images[::8], found.sources[::8])
+
+
+def test_responses_are_means_or_middle_positions_whatever_the_batch(tiny):
+    images = np.random.default_rng(0).uniform(size=(19, 32, 32, 3)).astype(np.float32)
+    maps = helpers.feature_model(tiny, "linear")(helpers.preprocess(images)).numpy()
+    for objective, wanted in (("channel", maps.mean(axis=(1, 2))), ("neuron", maps[:, 6, 6])):
+        found = helpers.channel_responses(tiny, "linear", images, objective)
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
+        np.testing.assert_array_equal(helpers.channel_responses(tiny, ["linear"], images, objective)["linear"], found)
+    for layers, some, words in (("linear", images[:0], "empty"), ([], images, "empty")):
+        with pytest.raises(ValueError, match=words):
+            helpers.channel_responses(tiny, layers, some)
+
+
+def test_drive_is_that_of_the_8_bit_image(tiny):
+    images = np.random.default_rng(0).uniform(size=(3, 32, 32, 3)).astype(np.float32)
+    rounded = np.round(images * 255).astype(np.uint8)
+    natural = np.random.default_rng(1).normal(size=(50, 6)).astype(np.float32)
+    found = helpers.drive(tiny, "linear", [0, 1, 2], images, natural)
+    blurred, jpeg, shifted = helpers.damaged(rounded).values()
+    responses = [helpers.channel_responses(tiny, "linear", x)[:, :3] for x in (rounded, blurred, jpeg, shifted)]
+    values, *copies = map(np.diag, responses)
+    middle, most, least = (f(natural[:, :3], axis=0) for f in (np.median, np.max, np.min))
+    np.testing.assert_allclose(found.drive, (values - middle) / (most - middle), rtol=1e-5)
+    np.testing.assert_allclose(found.robust, (np.min(copies, axis=0) - middle) / (most - middle), rtol=1e-5)
+    for same in (rounded / 255, rounded):
+        np.testing.assert_allclose(helpers.drive(tiny, "linear", [0, 1, 2], same, natural).drive, found.drive)
+    down = helpers.drive(tiny, "linear", [0, 1, 2], images, natural, sign=-1).drive
+    np.testing.assert_allclose(down, (values - middle) / (least - middle), rtol=1e-5)
+    np.testing.assert_array_equal(shifted[:, 3:, 5:], rounded[:, :-3, :-5])
+    assert (shifted[:, :3] == helpers.MID_GREY).all() and (shifted[:, :, :5] == helpers.MID_GREY).all()
+    assert blurred.std() < rounded.std() / 2 and 0 < np.abs(jpeg.astype(int) - rounded).mean() < 60
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"channels": [0]}, "2 images for 1 channels"),
+        ({"channels": [0, -1]}, "channels 0 to 5, not -1"),
+        ({"natural": np.zeros((9, 5))}, r"shape \(9, 5\).*shape \(n, 6\)"),
+        ({"natural": np.zeros((0, 6))}, r"shape \(0, 6\)"),
+        ({"natural": np.full((9, 6), np.nan)}, "finite"),
+        ({"natural": helpers.NaturalInputs(np.zeros((9, 32, 32, 3), np.uint8), ["a"] * 9)}, "channel_responses"),
+        ({"sign": 2}, "sign 2"),
+        ({"objective": "neurn"}, "'channel' or 'neuron'"),
+        ({"images": np.full((2, 32, 32, 3), np.nan)}, "NaN"),
+    ],
+)
+def test_drive_refuses_what_does_not_belong_together(tiny, change, words):
+    images, natural = np.zeros((2, 32, 32, 3)), np.random.default_rng(0).normal(size=(9, 6))
+    with pytest.raises(ValueError, match=words):
+        helpers.drive(tiny, "linear", **{"channels": [0, 1], "images": images, "natural": natural} | change)
+
+
+def test_no_drive_where_the_natural_inputs_do_not_differ(tiny):
+    found = helpers.drive(tiny, "linear", [0], np.full((1, 32, 32, 3), 0.5), np.ones((9, 6)))
+    assert np.isnan(found.drive).all() and found.captions() == ["– / –"]
+
+
+def test_the_strongest_natural_input_has_drive_one(model, natural):
+    responses = helpers.channel_responses(model, ["conv2_block3_out"], natural.images)["conv2_block3_out"]
+    best = responses[:, :5].argmax(axis=0)
+    found = helpers.drive(model, "conv2_block3_out", range(5), natural.images[best] / 255, responses)
+    np.testing.assert_allclose(found.drive, 1, rtol=1e-3)
+
+
+def test_strongest_and_top_patches(model, natural):
+    assert helpers.strongest(np.array([1.0, 5, 4, 3, 9]), ["a", "b", "b", "c", "a"], 3) == [4, 1, 3]  # one of each
+    values = helpers.channel_responses(model, ["conv2_block3_out"], natural.images)["conv2_block3_out"][:, 5]
+    indices, patches = helpers.top_patches(model, "conv2_block3_out", 5, natural, values)
+    assert indices[0] == values.argmax() and {patch.shape for patch in patches} == {(35, 35, 3)}
+    assert len({natural.sources[i] for i in indices}) == 6 and list(values[indices]) == sorted(values[indices])[::-1]
+    _, whole = helpers.top_patches(model, "conv4_block6_out", 5, natural, values)
+    framed = (whole[0] == (255, 0, 0)).all(axis=-1)
+    assert whole[0].shape == (64, 64, 3) and framed.sum() >= 16**2 - 12**2
+    for channel, some, words in ((256, values, "channels 0 to 255"), (5, values[:9], "one for each of 125 inputs")):
+        with pytest.raises(ValueError, match=words):
+            helpers.top_patches(model, "conv2_block2_out", channel, natural, some)
+
+
+def test_portrait(model, natural):
+    figure = helpers.portrait(model, "conv2_block2_out", 5, natural)
+    assert len(figure.axes) == 4 and figure.get_figwidth() <= 10
+    with pytest.raises(ValueError, match="channels 0 to 255"):
+        helpers.portrait(model, "conv2_block2_out", 256, natural)
+
+
+def test_check_prints_and_raises_only_when_strict(monkeypatch, capsys):
+    monkeypatch.delenv("CHECKS", raising=False)
+    helpers.check("snow is white", True)
+    helpers.check("snow is green", False)
+    assert capsys.readouterr().out == "✓ snow is white\nnot so here: snow is green\n"
+    monkeypatch.setenv("CHECKS", "strict")
+    with pytest.raises(AssertionError, match="snow is green"):
+        helpers.check("snow is green", False)

@@ -1,0 +1,38 @@
+"""What notebook 01 rests on: a block that is silent for a while, the drawing of the whole network, a few facts."""
+
+import numpy as np
+import pytest
+
+import helpers
+
+
+def test_a_silenced_block_passes_on_its_shortcut_and_gets_its_weights_back(model):
+    last = model.get_layer("conv2_block2_3_conv")
+    before = last.get_weights()
+    read = helpers.feature_model(model, ["conv2_block1_out", "conv2_block2_out"])
+    inputs = np.random.default_rng(0).uniform(-1, 1, (1, 64, 64, 3)).astype(np.float32)
+    with pytest.raises(KeyError), helpers.silenced(model, "conv2_block2"):
+        shortcut, output = read(inputs).values()
+        np.testing.assert_array_equal(output, shortcut)
+        raise KeyError("an error inside the with")
+    for kept, now in zip(before, last.get_weights(), strict=True):
+        np.testing.assert_array_equal(kept, now)
+    with pytest.raises(ValueError, match="no layer"), helpers.silenced(model, "conv2_block9"):
+        pass
+
+
+def test_the_whole_network_is_counted_and_drawn(model):
+    table = helpers.network_table(model)
+    assert [len(row["slabs"]) for row in table.values()] == [2, 3, 4, 6, 3, 1]
+    assert table["conv4"]["slabs"] == [(14, 1024)] * 5 + [(7, 1024)]
+    assert sum(row["parameters"] for row in table.values()) == model.count_params() == 25_613_800
+    (axes,) = helpers.draw_network(model, np.zeros((224, 224, 3))).axes
+    assert len(axes.patches) == 3 * (1 + 2 + 16 + 1)  # three faces each of the photo, the stem, 16 blocks and the head
+    words = {text.get_text() for text in axes.texts}
+    assert {"56 → 28", "1,024", "4.99 M", "181 M", "206 M", "210 M", "244 M"} <= words
+
+
+def test_what_the_prose_of_notebook_01_says_in_passing(model):
+    assert "cat" not in helpers.class_names()
+    field = helpers.receptive_field(model, "conv4_block6_out")
+    assert field.clear_of_padding(224) == [] and field.clear_of_padding(321) == [5]
