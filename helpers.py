@@ -1106,22 +1106,24 @@ def map_on_photo(photo: np.ndarray, activations: np.ndarray, stride: int, title:
 def map_strips(rows: dict[str, dict[str, np.ndarray]], width: float = 9.6) -> Figure:
     """Return a figure of {row's title: {tile's title: map}}, each row on ONE scale of its own with its colour bar.
 
-    A row with negative values runs from blue through white at 0 to red, any other from 0 up in viridis.
+    A row with negative values runs from blue through white at 0 to red, any other from 0 up in viridis. Rows of one
+    map each stand side by side.
     """
     columns = max(map(len, rows.values()))
-    figure = Figure(figsize=(width, len(rows) * (0.93 * width / columns + 0.5)), layout="constrained")
-    grid = figure.subplots(len(rows), columns + 1, squeeze=False, width_ratios=[1] * columns + [0.09])
-    for axes, (title, tiles) in zip(grid, rows.items(), strict=True):
+    shape, tile = ((1, len(rows)), width / len(rows)) if columns == 1 else ((len(rows), 1), width / columns)
+    figure = Figure(figsize=(width, shape[0] * (0.9 * tile + 0.4)), layout="constrained")
+    parts = figure.subfigures(*shape, squeeze=False).flat
+    for part, (title, tiles) in zip(parts, rows.items(), strict=True):
         low, high = min(map(np.min, tiles.values())), max(map(np.max, tiles.values()))
         limit = max(high, -low) or 1.0
         style = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit} if low < 0 else {"vmin": 0, "vmax": limit}
-        for place in axes[:-1]:
+        axes = part.subplots(1, columns, squeeze=False)[0]
+        for place, (name, values) in zip(axes, tiles.items(), strict=True):
+            artist = place.imshow(values, interpolation="nearest", **style)
+            place.set_title(name, fontsize=9, pad=3)
             place.axis("off")
-        for place, (name, tile) in zip(axes, tiles.items(), strict=False):
-            artist = place.imshow(tile, interpolation="nearest", **style)
-            place.set_title(name, fontsize=8, pad=3)
-        axes[0].text(0, 1.15, title, transform=axes[0].transAxes, fontsize=11, va="bottom")
-        figure.colorbar(artist, cax=axes[-1]).outline.set_visible(False)
+        part.suptitle(title, fontsize=11)
+        part.colorbar(artist, ax=list(axes), aspect=15).outline.set_visible(False)
     return figure
 
 
