@@ -15,6 +15,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import sys
 import tempfile
 import urllib.request
@@ -920,7 +921,7 @@ def show(figure: Figure, alt: str, kind: str = "png") -> None:
     from IPython import display
 
     buffer = io.BytesIO()
-    options = {"pil_kwargs": {"quality": 85}} if kind == "jpeg" else {}
+    options = {"pil_kwargs": {"quality": 85, "optimize": True}} if kind == "jpeg" else {}
     figure.savefig(buffer, format=kind, dpi=100, facecolor="white", **options)
     plt.close(figure)
     display.display(display.Image(data=buffer.getvalue(), format=kind, metadata={"alt": alt}))
@@ -968,7 +969,8 @@ def _grid(pictures: Sequence[np.ndarray], titles: Sequence[str], columns: int, t
         place.axis("off")
         if number < len(pictures):
             artist = place.imshow(pictures[number], **style)
-            place.set_title(titles[number] if number < len(titles) else "", fontsize=8, pad=3, linespacing=1.4)
+            text, size = titles[number] if number < len(titles) else "", 8 if columns > 6 else 10
+            place.set_title(text, fontsize=size, pad=3, linespacing=1.4)
     figure.suptitle(title, fontsize=11)
     return figure, artist
 
@@ -1068,6 +1070,105 @@ def draw_block(model: keras.Model, block: str, axes, brief: bool = False) -> Non
     axes.set(xlim=(end / 2 - half, end / 2 + half), ylim=(-0.4, 1.4), aspect="equal")
     axes.set_title(block, fontsize=10)
     axes.axis("off")
+
+
+# What a photo makes of the maps, and the maps of a photo (notebook 02)
+
+
+def words(name: str | os.PathLike) -> str:
+    """Return a file's or a class's name as people write it: texture_moss.jpg → moss, Dutch_oven → Dutch oven."""
+    return re.sub(r"^texture_|_\d+$", "", Path(name).stem).replace("_", " ")
+
+
+def overlay(photo: np.ndarray, activations: np.ndarray, stride: int, limit: float | None = None) -> np.ndarray:
+    """Return a photo, (height, width, 3) in [0, 1], dimmed, and lit where a map, (rows, columns), is positive.
+
+    Position i of the map is centred on pixel stride · i: the map is placed, not stretched, and interpolated between
+    its positions. The light is full (magma's end) at `limit`, the map's own maximum unless given.
+    """
+    share = np.clip(activations / max(np.max(activations) if limit is None else limit, 1e-9), 0, 1)
+    for length in np.shape(photo)[1::-1]:  # along the columns, then, turned, along the rows
+        share = np.stack([np.interp(np.arange(length) / stride, np.arange(len(line)), line) for line in share]).T
+    return np.clip(0.5 * photo + colormaps["magma"](share)[..., :3], 0, 1)
+
+
+def map_on_photo(photo: np.ndarray, activations: np.ndarray, stride: int, title: str, label="activation") -> Figure:
+    """Return one figure of a photo, of one map with its colour bar, and of the photo lit by the map (`overlay`)."""
+    figure = Figure(figsize=(9.6, 3.2), layout="constrained")
+    axes = figure.subplots(1, 3)
+    axes[0].imshow(photo)
+    figure.colorbar(axes[1].imshow(activations, vmin=0), ax=axes[1], shrink=0.85, label=label).outline.set_visible(
+        False
+    )
+    axes[2].imshow(overlay(photo, activations, stride))
+    titles = "the photo", f"{title}, {len(activations)} × {len(activations[0])} positions", "the two together"
+    for place, text in zip(axes, titles, strict=True):
+        place.set_title(text, fontsize=11)
+        place.axis("off")
+    return figure
+
+
+def map_strips(rows: dict[str, dict[str, np.ndarray]], width: float = 9.6) -> Figure:
+    """Return a figure of {row's title: {tile's title: map}}, each row on ONE scale of its own with its colour bar.
+
+    A row with negative values runs from blue through white at 0 to red, any other from 0 up in viridis. Rows of one
+    map each stand side by side.
+    """
+    columns = max(map(len, rows.values()))
+    shape, tile = ((1, len(rows)), width / len(rows)) if columns == 1 else ((len(rows), 1), width / columns)
+    figure = Figure(figsize=(width, shape[0] * (0.9 * tile + 0.4)), layout="constrained")
+    parts = figure.subfigures(*shape, squeeze=False).flat
+    for part, (title, tiles) in zip(parts, rows.items(), strict=True):
+        low, high = min(map(np.min, tiles.values())), max(map(np.max, tiles.values()))
+        limit = max(high, -low) or 1.0
+        style = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit} if low < 0 else {"vmin": 0, "vmax": limit}
+        axes = part.subplots(1, columns, squeeze=False)[0]
+        for place, (name, values) in zip(axes, tiles.items(), strict=True):
+            artist = place.imshow(values, interpolation="nearest", **style)
+            place.set_title(name, fontsize=9, pad=3)
+            place.axis("off")
+        part.suptitle(title, fontsize=11)
+        part.colorbar(artist, ax=list(axes), aspect=15).outline.set_visible(False)
+    return figure
+
+
+def lit_grid(photos, maps, stride: int, titles: Sequence[str], columns: int, limit: float | None = None) -> Figure:
+    """Return a figure of photos, each lit by its map (`overlay`): on one scale up to `limit`, or each on its own."""
+    lit = [overlay(photo, one, stride, limit) for photo, one in zip(photos, maps, strict=True)]
+    return image_grid(lit, titles, columns, width=9.6 if columns > 3 else 8)
+
+
+def look_inside(model: keras.Model, photo: str | os.PathLike | np.ndarray, layer: str = "conv4_block6_out") -> Figure:
+    """Return one figure of a photo, a path or an array (height, width, 3): its five classes, the class map of the
+    first, and the three channels of a layer that stand out most on it, each with its map and its picture.
+
+    A channel stands out by its mean over the positions, in standard deviations from that of 250 natural inputs.
+    """
+    usual = channel_responses(model, layer, natural_inputs().images[::4])
+    here = channel_responses(model, layer, load_image(photo, 128)[None])[0]
+    apart = (here - usual.mean(axis=0)) / np.maximum(usual.std(axis=0), 1e-6)
+    chosen, large = np.argsort(-apart)[:3], load_image(photo, 448)
+    view, stride = rectified_view(model, layer), receptive_field(model, layer).stride
+    found = feature_model(model, [view, "post_relu", "predictions"]).predict(preprocess(large), verbose=0)
+    classes = [(c.index, words(c.name), c.probability) for c in top_predictions(found["predictions"])]
+    figure = Figure(figsize=(9.6, 4.5), layout="constrained")
+    axes = figure.subplot_mosaic("pcxyz;bbXYZ")
+    class_map = found["post_relu"][0] @ model.get_layer("predictions").get_weights()[0][:, classes[0][0]]
+    panels = {"p": ("the photo", large), "c": (f"where “{classes[0][1]}”\ncomes from", overlay(large, class_map, 32))}
+    pictures = maximize(model, layer, chosen, 128, 24).images
+    for place, channel, picture in zip("xyz", chosen, pictures, strict=True):
+        lit = overlay(large, found[view][0, :, :, channel], stride)
+        panels[place] = f"channel {channel}: {apart[channel]:.1f} sd\nabove its usual mean", lit
+        panels[place.upper()] = "a picture\nthat drives it", picture
+    for place, (title, picture) in panels.items():
+        axes[place].imshow(picture)
+        axes[place].set_title(title, fontsize=10)
+        axes[place].axis("off")
+    _, names, probabilities = zip(*classes, strict=True)
+    axes["b"].barh(names, probabilities)
+    axes["b"].set(xlim=(0, 1), xlabel="probability")
+    axes["b"].invert_yaxis()
+    return figure
 
 
 def prediction_bars(photo: np.ndarray, logits: np.ndarray) -> Figure:
