@@ -581,7 +581,9 @@ def maximize(
     recipe = recipe_for(model, layer)
     given = zip((size, steps, rate, decay), recipe[:4], strict=True)
     size, steps, rate, decay = (own if argument is None else argument for argument, own in given)
-    coarse = (recipe.coarse if parameterization == "fourier" else 0) if coarse is None else coarse
+    _check_size(size, most=1024, even=True)
+    if coarse is None:
+        coarse = recipe.coarse if parameterization == "fourier" and size >= 64 else 0
     moves = _check_transforms(recipe.transforms if isinstance(transforms, str) and transforms == "auto" else transforms)
     _check_ascent(
         model, layer, len(targets), size, steps, rate, coarse, parameterization, objective, sign, diversity, seed
