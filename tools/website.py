@@ -25,7 +25,7 @@ TEMPLATES = Path(__file__).resolve().parent / "website"
 BLURBS = {
     "01": "From the photo to the answer: the blocks that ResNet50V2 is made of, and how far each of them sees.",
     "02": "One photo on its way through the network: what each stage keeps of it, and what it throws away.",
-    "03": "The weights themselves: what the first filters measure, and why the deeper ones cannot simply be drawn.",
+    "03": "The weights themselves: what the first filters look for, and how later ones are wired from them.",
     "04": "Start from noise, ask one channel for more, and watch a picture appear.",
     "05": "Can a picture of a filter be trusted? Ways to find out, and a checklist.",
 }
