@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PICTURES = {  # notebook: how its figure's alt text begins; the parts to join: left, top, right, bottom in [0, 1]
     "01": ("One photo on its way", [(0, 0.033, 0.333, 0.493), (0.667, 0.033, 1, 0.493), (0.333, 0.528, 0.667, 0.988)]),
     "02": ("An astronaut and an officer", [(0, 0, 1, 1)]),
+    "03": ("A circuit: dots", [(0, 0.362, 1, 1)]),
 }
 SERIES = ((0, 5), (0, 4), (0, 7), (5, 0))  # of each row of the ladder, a stage, the two tiles that are shown
 
