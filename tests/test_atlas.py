@@ -39,7 +39,7 @@ BREAK = {
 
 
 def interrupt(*_, **__):
-    signal.raise_signal(signal.SIGINT)
+    raise KeyboardInterrupt  # what Python makes of SIGINT, which a shell's background jobs would ignore
 
 
 def distance(layer, channel, image, side=96):
