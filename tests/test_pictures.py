@@ -128,6 +128,7 @@ def test_nan_stops_with_step_and_target_named(tiny):
 
 @pytest.mark.parametrize("seconds", [0, 3])
 def test_progress_is_silent_for_two_seconds_and_leaves_nothing_behind(tiny, capsys, monkeypatch, seconds):
+    monkeypatch.setattr("helpers.tqdm", functools.partial(helpers.tqdm, disable=False))
     monkeypatch.setattr("tqdm.std.time", itertools.count(0, seconds).__next__)  # so many from one look to the next
     helpers.maximize(tiny, "linear", [0, 1], SIDE, 20)
     out, err = capsys.readouterr()
