@@ -9,25 +9,25 @@ from IPython.core.interactiveshell import InteractiveShell
 from matplotlib.figure import Figure
 from PIL import Image
 
-import helpers
+import drawing
 
 
 def test_maps_share_one_scale():
     maps = [np.array([[0.0, 1.0]]), np.array([[-5.0, 3.0]]), np.zeros((1, 2))]
     for signed, given, expected in ((True, maps, (-5, 5)), (False, [np.abs(m) for m in maps], (0, 5))):
-        figure = helpers.map_grid(given, columns=2, signed=signed)
+        figure = drawing.map_grid(given, columns=2, signed=signed)
         limits = {image.get_clim() for axes in figure.axes for image in axes.images}
         assert limits == {expected} and len([axes for axes in figure.axes if axes.get_label() == "<colorbar>"]) == 1
-    assert {i.get_clim() for a in helpers.map_grid(maps, signed=True, limit=2).axes for i in a.images} == {(-2, 2)}
+    assert {i.get_clim() for a in drawing.map_grid(maps, signed=True, limit=2).axes for i in a.images} == {(-2, 2)}
 
 
 def test_grids_refuse_what_cannot_be_shown():
     holes = [np.array([[np.nan, 2]])]
     for maps, words in (([], "no pictures"), ([np.array([[-1.0, 2]])], "negative"), (holes, "NaN")):
         with pytest.raises(ValueError, match=words):
-            helpers.map_grid(maps)
+            drawing.map_grid(maps)
     with pytest.raises(ValueError, match="NaN"):
-        helpers.image_grid(holes)
+        drawing.image_grid(holes)
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg"])
@@ -35,7 +35,7 @@ def test_a_figure_is_stored_with_its_alt_text_opaque_and_not_too_wide(monkeypatc
     published = []
     shell = InteractiveShell.instance()
     monkeypatch.setattr(shell.display_pub, "publish", lambda data, metadata, **_: published.append((data, metadata)))
-    helpers.show(helpers.image_grid([np.zeros((10, 10, 3))] * 5, ["a"] * 5), "five black squares", kind)
+    drawing.show(drawing.image_grid([np.zeros((10, 10, 3))] * 5, ["a"] * 5), "five black squares", kind)
     InteractiveShell.clear_instance()
     ((data, metadata),) = published
     assert metadata[f"image/{kind}"]["alt"] == "five black squares"
@@ -53,7 +53,7 @@ def test_a_figure_is_stored_with_its_alt_text_opaque_and_not_too_wide(monkeypatc
 )
 def test_blocks_are_drawn_from_the_graph(model, block, words):
     axes = Figure().subplots()
-    helpers.draw_block(model, block, axes)
+    drawing.draw_block(model, block, axes)
     texts = [text.get_text() for text in axes.texts]
     assert words in texts and "+" in texts
     assert sum("conv" in text for text in texts) == (4 if block == "conv3_block1" else 3)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import drawing
 import helpers
 
 
@@ -91,10 +92,10 @@ def test_strongest_and_top_patches(model, natural):
 
 
 def test_portrait(model, natural):
-    figure = helpers.portrait(model, "conv2_block2_out", 5, natural)
+    figure = drawing.portrait(model, "conv2_block2_out", 5, natural)
     assert len(figure.axes) == 4 and figure.get_figwidth() <= 10
     with pytest.raises(ValueError, match="channels 0 to 255"):
-        helpers.portrait(model, "conv2_block2_out", 256, natural)
+        drawing.portrait(model, "conv2_block2_out", 256, natural)
 
 
 def test_check_prints_and_raises_only_when_strict(monkeypatch, capsys):

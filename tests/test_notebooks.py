@@ -135,6 +135,7 @@ def setup_cell(tmp_path):
     for folder in (project / "data/probe/birds", project / "notebooks", package, tmp_path / "empty"):
         folder.mkdir(parents=True)
     (project / "helpers.py").write_text("load_model = lambda: 'the model'")
+    (project / "drawing.py").touch()
     for words in ("init --quiet", "add .", "-c user.name=a -c user.email=a@b.c commit --quiet -m stub"):
         subprocess.run(["git", *words.split()], cwd=project, check=True)
     local = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.{project.as_uri()}.insteadOf"}

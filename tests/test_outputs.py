@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import drawing
 import helpers
 
 STAGES = ["pool1_pool", "conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"]
@@ -32,9 +33,9 @@ def test_after_the_relu_is_max_of_0_and_gain_times_sum_plus_offset(model, layer)
 def test_overlay_puts_position_i_at_pixel_stride_times_i():
     spot = np.zeros((5, 7))
     spot[2, 4] = 3
-    lit = helpers.overlay(np.zeros((80, 112, 3)), spot, 16).sum(axis=2)
+    lit = drawing.overlay(np.zeros((80, 112, 3)), spot, 16).sum(axis=2)
     assert np.unravel_index(lit.argmax(), lit.shape) == (32, 64) and lit[32, 64] > 2.5 > lit[32, 72] > lit[32, 80]
-    assert helpers.overlay(np.zeros((80, 112, 3)), -spot, 16).max() < 0.02  # what speaks against stays dark
+    assert drawing.overlay(np.zeros((80, 112, 3)), -spot, 16).max() < 0.02  # what speaks against stays dark
 
 
 def test_placing_a_dot_by_the_stride_beats_stretching_it_in_conv4_and_conv5(model):

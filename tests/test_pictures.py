@@ -1,5 +1,6 @@
 """Activation maximization: what it climbs, against NumPy and finite differences; its randomness; what it refuses."""
 
+import functools
 import gc
 import itertools
 import weakref

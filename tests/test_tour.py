@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+import drawing
 import helpers
 
 
@@ -23,11 +24,11 @@ def test_a_silenced_block_passes_on_its_shortcut_and_gets_its_weights_back(model
 
 
 def test_the_whole_network_is_counted_and_drawn(model):
-    table = helpers.network_table(model)
+    table = drawing.network_table(model)
     assert [len(row["slabs"]) for row in table.values()] == [2, 3, 4, 6, 3, 1]
     assert table["conv4"]["slabs"] == [(14, 1024)] * 5 + [(7, 1024)]
     assert sum(row["parameters"] for row in table.values()) == model.count_params() == 25_613_800
-    (axes,) = helpers.draw_network(model, np.zeros((224, 224, 3))).axes
+    (axes,) = drawing.draw_network(model, np.zeros((224, 224, 3))).axes
     assert len(axes.patches) == 3 * (1 + 2 + 16 + 1)  # three faces each of the photo, the stem, 16 blocks and the head
     words = {text.get_text() for text in axes.texts}
     assert {"56 → 28", "1,024", "4.99 M", "181 M", "206 M", "210 M", "244 M"} <= words

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+import drawing
 import helpers
 
 
@@ -17,7 +18,7 @@ def gabor(angle, frequency, phase, side=7):
 
 def answers_to(kernel, angles, frequency, pool=1):
     """Return a kernel's answers in the middle of its map to shifted gratings, (angles, 16), rectified if pooled."""
-    waves = helpers.gratings(angles, frequency, size=32).reshape(-1, 32, 32, 3)
+    waves = drawing.gratings(angles, frequency, size=32).reshape(-1, 32, 32, 3)
     maps = keras.ops.conv(2 * waves - 1, kernel, strides=2)
     maps = keras.ops.max_pool(maps, pool, 1) if pool > 1 else maps
     return np.asarray(maps)[:, 6, 6, 0].reshape(len(angles), 16)
@@ -29,7 +30,7 @@ def test_stripe_angles_finds_the_angle_that_was_drawn_and_none_in_a_spot(frequen
         found = helpers.stripe_angles(gabor(angle, frequency, np.pi / 2))
         assert abs((found[0] - angle + 90) % 180 - 90) < 5
     assert np.isnan(helpers.stripe_angles(gabor(0, 0, 0))[0])
-    grating = np.moveaxis(helpers.gratings([60], frequency, 1)[0], 0, -1) - 0.5
+    grating = np.moveaxis(drawing.gratings([60], frequency, 1)[0], 0, -1) - 0.5
     assert helpers.stripe_angles(grating)[0] == pytest.approx(60, abs=2)
 
 
@@ -52,7 +53,7 @@ def test_a_max_pool_takes_the_ripple_of_shifted_stripes_and_leaves_the_angle():
 def test_channel_57_falls_silent_without_its_four_exciting_wires(model):
     assert (model.get_layer("conv2_block1_1_bn").gamma.numpy() > 0).all()  # so a positive weight excites
     weights = model.get_layer("conv2_block1_1_conv").kernel.numpy()
-    waves = helpers.gratings(range(0, 180, 15), 0.25, 4, 32).reshape(-1, 32, 32, 3)
+    waves = drawing.gratings(range(0, 180, 15), 0.25, 4, 32).reshape(-1, 32, 32, 3)
     below = helpers.feature_model(model, "conv2_block1_preact_relu")(helpers.preprocess(waves))
     cut = weights.copy()
     cut[0, 0, [28, 47, 14, 51], 57] = 0

@@ -21,7 +21,7 @@ SETTINGS = {
 }
 LONG = """\
 pictures = helpers.maximize(model, "conv3_block4_out", 4 * [320], size=128, steps=96).images
-helpers.show(helpers.image_grid(pictures), alt="Four optimized images of one channel")"""
+drawing.show(drawing.image_grid(pictures), alt="Four optimized images of one channel")"""
 # JupyterLab draws errors as the one or the other, warnings as the second
 RED = ", ".join(f'[data-mime-type="application/vnd.jupyter.{kind}"]' for kind in ("error", "stderr"))
 IDLE = '.jp-Notebook-ExecutionIndicator[data-status="idle"]'
@@ -33,7 +33,8 @@ def lab(tmp_path_factory):
     home = tmp_path_factory.mktemp("lab")
     project = home / "project"
     shutil.copytree(ROOT / "data", project / "data", ignore=shutil.ignore_patterns("*.h5", "probe", "atlas"))
-    (project / "helpers.py").symlink_to(ROOT / "helpers.py")  # it finds its data next to the file that is meant
+    for module in ("helpers.py", "drawing.py"):  # helpers finds its data next to the file that is meant
+        (project / module).symlink_to(ROOT / module)
     (project / "notebooks").mkdir()
     long = stored("04")
     long.cells = [code(long)[0], nbformat.v4.new_code_cell(LONG)]  # the setup cell, and one to interrupt

@@ -1,0 +1,524 @@
+"""How the figures of the five notebooks are drawn.
+
+Functions return a matplotlib `Figure`, at most 1,000 px wide; `show` puts it into the notebook. Images, layers and
+channels are what helpers.py says they are.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import Normalize, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch, Polygon, Rectangle
+from matplotlib.transforms import Affine2D
+from PIL import Image
+
+import helpers
+
+
+def show(figure: Figure, alt: str, kind: str = "png") -> None:
+    """Put a figure into the notebook as one static, opaque image with alt text, and close it.
+
+    `kind` is "png" for plots and "jpeg" (quality 85) for grids of photos; the width is the figure's, at 100 dpi.
+    """
+    import matplotlib.pyplot as plt
+    from IPython import display
+
+    buffer = io.BytesIO()
+    options = {"pil_kwargs": {"quality": 85, "optimize": True}} if kind == "jpeg" else {}
+    figure.savefig(buffer, format=kind, dpi=100, facecolor="white", **options)
+    plt.close(figure)
+    display.display(display.Image(data=buffer.getvalue(), format=kind, metadata={"alt": alt}))
+
+
+def image_grid(
+    images: Sequence[np.ndarray], titles: Sequence[str] = (), columns: int = 6, title: str = "", width: float = 9.6
+) -> Figure:
+    """Return a figure of images in [0, 1] (or uint8), each (height, width, 3), row by row, one title above each."""
+    return _grid(images, titles, columns, title, width, {"interpolation": "lanczos"})[0]
+
+
+def map_grid(
+    maps: Sequence[np.ndarray], titles=(), columns=8, title="", signed=False, label="activation", limit=None, width=9.6
+) -> Figure:
+    """Return a figure of maps, each (height, width), on ONE scale with its colour bar.
+
+    The scale runs from 0 to `limit` (viridis), or from -limit to limit with white at 0 if `signed`; `limit` is the
+    largest absolute value of all maps unless given.
+    """
+    if not signed and min((np.min(m) for m in maps), default=0) < 0:
+        raise ValueError("the maps hold negative values: pass signed=True, or their ReLU")
+    top = float(limit if limit is not None else max((np.abs(m).max() for m in maps), default=0)) or 1.0
+    norm = Normalize(-top if signed else 0, top)
+    style = {"cmap": colormaps["RdBu_r" if signed else "viridis"], "norm": norm, "interpolation": "nearest"}
+    figure, artist = _grid(maps, titles, columns, title, width, style)
+    figure.colorbar(artist, ax=figure.axes, label=label, shrink=0.8, aspect=30, pad=0.01)
+    return figure
+
+
+def _grid(pictures: Sequence[np.ndarray], titles: Sequence[str], columns: int, title: str, width: float, style: dict):
+    """Lay pictures out in rows; return the figure and the last artist drawn, whose scale is that of all."""
+    if len(pictures) == 0:
+        raise ValueError("no pictures to show: pass at least one")
+    if not all(np.isfinite(picture).all() for picture in pictures):
+        raise ValueError("a picture holds NaN or infinite values")
+    columns, titles = max(1, min(columns, len(pictures))), [str(title) for title in titles]
+    rows = -(-len(pictures) // columns)
+    height = np.shape(pictures[0])[0] / np.shape(pictures[0])[1]
+    lines = max((text.count("\n") + 1 for text in titles), default=0)
+    tall = rows * (width / columns * height + 0.17 * lines) + 0.35 * bool(title)
+    figure = Figure(figsize=(width, tall), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for number, place in enumerate(axes.flat):
+        place.axis("off")
+        if number < len(pictures):
+            artist = place.imshow(pictures[number], **style)
+            text, size = titles[number] if number < len(titles) else "", 8 if columns > 6 else 10
+            place.set_title(text, fontsize=size, pad=3, linespacing=1.4)
+    figure.suptitle(title, fontsize=11)
+    return figure, artist
+
+
+def portrait(model: keras.Model, layer: str, channel: int, natural: helpers.NaturalInputs | None = None) -> Figure:
+    """Return all that is known of one filter of a layer with positions, as one figure (`natural`: of even side)."""
+    natural = helpers.natural_inputs() if natural is None else natural
+    responses = helpers.channel_responses(model, layer, natural.images)
+    values = responses[:, helpers.check_channel(model, layer, channel)]
+    best, patches = helpers.top_patches(model, layer, channel, natural, values)
+    made = helpers.maximize(model, layer, channel, natural.images.shape[1]).images
+    found, middle = helpers.drive(model, layer, [channel], made, responses), np.median(values)
+    figure = Figure(figsize=(9.6, 4.4), layout="constrained")
+    places = figure.subplot_mosaic("Saaa;Sbbb;xxxx", height_ratios=(3, 3, 2.6))
+    gap, axis = ((0, 0), (0, len(patches[0]) // 16), (0, 0)), places.pop("x")
+    strips = [np.hstack([np.pad(p, gap, constant_values=255) for p in s]) for s in (natural.images[best], patches)]
+    titles = f"synthetic\ndrive / robust: {found.captions()[0]}", "strongest, one a photo", "where these peak"
+    for place, picture, title in zip(places.values(), [made[0], *strips], titles, strict=True):
+        place.imshow(picture)
+        place.set_title(title, fontsize=9, loc="left")
+        place.axis("off")
+    shown, damaged = (middle + part * (values.max() - middle) for part in found)
+    rows = {f"{len(values)} natural": values, "strongest": values[best], "… damaged": damaged, "synthetic": shown}
+    for row, dots in enumerate(rows.values()):
+        axis.plot(dots, np.full(len(dots), row), "|" if row < 2 else "D", color=("grey", "C1", "C0", "C0")[row])
+    axis.set(yticks=range(4), yticklabels=rows, ylim=(-0.6, 3.6), xlabel="mean of the channel over the map")
+    figure.suptitle(f"{layer}, channel {channel}")
+    return figure
+
+
+BLOCKS = dict(  # kind of layer: its colour and its words in `draw_block`, of the layer and its stride
+    x=("white", "x, {0.output.shape[3]}\nchannels"),
+    branch=("#f0f0f0", "the rest of\nthe branch"),
+    Conv2D=("#9ecae1", "{0.kernel.shape[0]}×{0.kernel.shape[1]} conv{1}\n{0.kernel.shape[2]} → {0.filters}"),
+    BatchNormalization=("#c7e9c0", "Batch\nNorm"),
+    Activation=("#fdd0a2", "ReLU"),
+    MaxPooling2D=("#dadaeb", "max-pool\n{0.pool_size[0]}×{0.pool_size[1]}{1}"),
+    ZeroPadding2D=("#f0f0f0", "zero-pad"),
+    Add=("#ffffb3", "+"),
+)
+
+
+def draw_block(model: keras.Model, block: str, axes, brief: bool = False) -> None:
+    """Draw one residual block ("conv2_block1") as the model's graph has it: branch below, shortcut above, sum right.
+
+    `brief` draws the branch beyond the point where the shortcut leaves it as one box.
+    """
+    total = helpers.check_layer(model, f"{block}_out")
+    entry = helpers.parents(model, helpers.check_layer(model, f"{block}_preact_bn"))[0]
+    branch = [next(p for p in helpers.parents(model, total) if p.name == f"{block}_3_conv")]
+    while branch[0] is not entry:
+        branch.insert(0, helpers.parents(model, branch[0])[0])
+    shortcut = [next(p for p in helpers.parents(model, total) if p is not branch[-1])]
+    while shortcut[0] not in branch:
+        shortcut.insert(0, helpers.parents(model, shortcut[0])[0])
+    start, grey = branch.index(shortcut[0]), "#555555"
+    row = [*(branch[: start + 1] if brief else branch), *["branch"] * brief, total]
+    end, middle = len(row) - 1, (start + len(row) - 1) / 2
+    axes.plot([start, start, end], [0.3, 1, 1], color=grey, lw=1.2, zorder=1)
+    for head, tail in [((end, 0.28), (end, 1)), *(((n + 0.6, 0), (n + 0.4, 0)) for n in range(end))]:
+        style = {"arrowstyle": "->", "color": grey, "lw": 1.2, "shrinkA": 0, "shrinkB": 0}
+        axes.annotate("", head, tail, arrowprops=style)
+    boxes = [(layer, n, 0) for n, layer in enumerate(row)] + [(layer, middle, 1) for layer in shortcut[1:]]
+    for layer, x, y in boxes:
+        colour, words = BLOCKS["x" if layer is entry else layer if layer == "branch" else type(layer).__name__]
+        stride = f" /{layer.strides[0]}" if getattr(layer, "strides", (1,))[0] > 1 else ""
+        style = {"boxstyle": "round,pad=0,rounding_size=0.06", "fc": colour, "ec": grey}
+        axes.add_patch(FancyBboxPatch((x - 0.4, y - 0.28), 0.8, 0.56, **style))
+        axes.text(x, y, words.format(layer, stride), ha="center", va="center", fontsize=8)
+    if len(shortcut) == 1:
+        axes.text(middle, 1.06, "shortcut: x itself", ha="center", va="bottom", fontsize=9)
+    half = 3 if brief else 6  # boxes to the left and right of the middle
+    axes.set(xlim=(end / 2 - half, end / 2 + half), ylim=(-0.4, 1.4), aspect="equal")
+    axes.set_title(block, fontsize=10)
+    axes.axis("off")
+
+
+# ---------------------------------------------------------------------------------- a photo and its maps, notebook 02
+
+
+def overlay(photo: np.ndarray, activations: np.ndarray, stride: int, limit: float | None = None) -> np.ndarray:
+    """Return a photo, (height, width, 3) in [0, 1], dimmed, and lit where a map, (rows, columns), is positive.
+
+    Position i of the map is centred on pixel stride · i: the map is placed, not stretched, and interpolated between
+    its positions. The light is full (magma's end) at `limit`, the map's own maximum unless given.
+    """
+    share = np.clip(activations / max(np.max(activations) if limit is None else limit, 1e-9), 0, 1)
+    for length in np.shape(photo)[1::-1]:  # along the columns, then, turned, along the rows
+        share = np.stack([np.interp(np.arange(length) / stride, np.arange(len(line)), line) for line in share]).T
+    return np.clip(0.5 * photo + colormaps["magma"](share)[..., :3], 0, 1)
+
+
+def map_on_photo(photo: np.ndarray, activations: np.ndarray, stride: int, title: str, label="activation") -> Figure:
+    """Return one figure of a photo, of one map with its colour bar, and of the photo lit by the map (`overlay`)."""
+    figure = Figure(figsize=(9.6, 3.2), layout="constrained")
+    axes = figure.subplots(1, 3)
+    axes[0].imshow(photo)
+    figure.colorbar(axes[1].imshow(activations, vmin=0), ax=axes[1], shrink=0.85, label=label).outline.set_visible(
+        False
+    )
+    axes[2].imshow(overlay(photo, activations, stride))
+    titles = "the photo", f"{title}, {len(activations)} × {len(activations[0])} positions", "the two together"
+    for place, text in zip(axes, titles, strict=True):
+        place.set_title(text, fontsize=11)
+        place.axis("off")
+    return figure
+
+
+def map_strips(rows: dict[str, dict[str, np.ndarray]], width: float = 9.6) -> Figure:
+    """Return a figure of {row's title: {tile's title: map}}, each row on ONE scale of its own with its colour bar.
+
+    A row with negative values runs from blue through white at 0 to red, any other from 0 up in viridis. Rows of one
+    map each stand side by side.
+    """
+    columns = max(map(len, rows.values()))
+    shape, tile = ((1, len(rows)), width / len(rows)) if columns == 1 else ((len(rows), 1), width / columns)
+    figure = Figure(figsize=(width, shape[0] * (0.9 * tile + 0.4)), layout="constrained")
+    parts = figure.subfigures(*shape, squeeze=False).flat
+    for part, (title, tiles) in zip(parts, rows.items(), strict=True):
+        low, high = min(map(np.min, tiles.values())), max(map(np.max, tiles.values()))
+        limit = max(high, -low) or 1.0
+        style = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit} if low < 0 else {"vmin": 0, "vmax": limit}
+        axes = part.subplots(1, columns, squeeze=False)[0]
+        for place, (name, values) in zip(axes, tiles.items(), strict=True):
+            artist = place.imshow(values, interpolation="nearest", **style)
+            place.set_title(name, fontsize=9, pad=3)
+            place.axis("off")
+        part.suptitle(title, fontsize=11)
+        part.colorbar(artist, ax=list(axes), aspect=15).outline.set_visible(False)
+    return figure
+
+
+def lit_grid(photos, maps, stride: int, titles: Sequence[str], columns: int, limit: float | None = None) -> Figure:
+    """Return a figure of photos, each lit by its map (`overlay`): on one scale up to `limit`, or each on its own."""
+    lit = [overlay(photo, one, stride, limit) for photo, one in zip(photos, maps, strict=True)]
+    return image_grid(lit, titles, columns, width=9.6 if columns > 3 else 8)
+
+
+def look_inside(model: keras.Model, photo: str | os.PathLike | np.ndarray, layer: str = "conv4_block6_out") -> Figure:
+    """Return one figure of a photo, a path or an array (height, width, 3): its five classes, the class map of the
+    first, and the three channels of a layer that stand out most on it, each with its map and its picture.
+
+    A channel stands out by its mean over the positions, in standard deviations from that of 250 natural inputs.
+    """
+    usual = helpers.channel_responses(model, layer, helpers.natural_inputs().images[::4])
+    here = helpers.channel_responses(model, layer, helpers.load_image(photo, 128)[None])[0]
+    apart = (here - usual.mean(axis=0)) / np.maximum(usual.std(axis=0), 1e-6)
+    chosen, large = np.argsort(-apart)[:3], helpers.load_image(photo, 448)
+    view, stride = helpers.rectified_view(model, layer), helpers.receptive_field(model, layer).stride
+    found = helpers.feature_model(model, [view, "post_relu", "predictions"]).predict(
+        helpers.preprocess(large), verbose=0
+    )
+    classes = [(c.index, helpers.words(c.name), c.probability) for c in helpers.top_predictions(found["predictions"])]
+    figure = Figure(figsize=(9.6, 4.5), layout="constrained")
+    axes = figure.subplot_mosaic("pcxyz;bbXYZ")
+    class_map = found["post_relu"][0] @ model.get_layer("predictions").get_weights()[0][:, classes[0][0]]
+    panels = {"p": ("the photo", large), "c": (f"where “{classes[0][1]}”\ncomes from", overlay(large, class_map, 32))}
+    pictures = helpers.maximize(model, layer, chosen, 128, 24).images
+    for place, channel, picture in zip("xyz", chosen, pictures, strict=True):
+        lit = overlay(large, found[view][0, :, :, channel], stride)
+        panels[place] = f"channel {channel}: {apart[channel]:.1f} sd\nabove its usual mean", lit
+        panels[place.upper()] = "a picture\nthat drives it", picture
+    for place, (title, picture) in panels.items():
+        axes[place].imshow(picture)
+        axes[place].set_title(title, fontsize=10)
+        axes[place].axis("off")
+    _, names, probabilities = zip(*classes, strict=True)
+    axes["b"].barh(names, probabilities)
+    axes["b"].set(xlim=(0, 1), xlabel="probability")
+    axes["b"].invert_yaxis()
+    return figure
+
+
+# ------------------------------------------------------------------------------------------- the network, notebook 01
+
+
+def prediction_bars(photo: np.ndarray, logits: np.ndarray) -> Figure:
+    """Return a photo beside bars for its five most probable classes; logits of shape (1000,) or (1, 1000)."""
+    best = helpers.top_predictions(logits)
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1.6))
+    left.imshow(photo)
+    left.axis("off")
+    bars = right.barh([p.name.replace("_", " ") for p in best], [p.probability for p in best], color="#3182bd")
+    right.bar_label(bars, fmt="%.2f", padding=3)
+    right.set(xlim=(0, 1.1), xlabel="probability")
+    right.invert_yaxis()
+    return figure
+
+
+def map_strip(photo: np.ndarray, maps: Sequence[np.ndarray], titles: Sequence[str] = (), columns: int = 6) -> Figure:
+    """Return a photo and maps, each (height, width), in rows, each on a scale of its own.
+
+    A map without negative values runs from 0 (dark) to its maximum (yellow), another from blue over white (0) to red.
+    """
+    figure = image_grid([photo, *maps], titles, columns)
+    for axes, values in zip(figure.axes[1:], maps, strict=True):
+        top, signed = np.abs(values).max() or 1, values.min() < 0
+        axes.images[0].set(cmap="RdBu_r" if signed else "viridis", clim=(-top * signed, top), interpolation="nearest")
+    return figure
+
+
+def filter_at_work(photo, patch, kernel, feature_map, at: tuple[int, int]) -> Figure:
+    """Return one filter of conv1 at one position (row, column) of its map: photo, patch × kernel = activation, map."""
+    (y, x), side, top = at, len(kernel), np.abs(feature_map).max() or 1
+    figure = image_grid([photo, patch, 0.5 + kernel / np.abs(kernel).max() / 2, feature_map], columns=4)
+    panels = figure.axes
+    panels[0].add_patch(Rectangle((2 * x - side / 2, 2 * y - side / 2), side, side, fill=False, ec="red", lw=2))
+    panels[3].images[0].set(cmap="RdBu_r", clim=(-top, top))
+    panels[3].plot(x, y, "o", ms=13, mfc="none", mec="black", mew=1.5)
+    for axes in panels[1:3]:
+        axes.images[0].set_interpolation("nearest")
+    titles = "the photo", f"{side} × {side} pixels of it", "the filter's kernel", "its feature map"
+    for axes, title, sign in zip(panels, titles, ("", "→", "×", f"= {feature_map[y, x]:.1f} →"), strict=True):
+        axes.set_title(title, fontsize=10)
+        axes.text(-0.04, 0.5, sign, transform=axes.transAxes, ha="right", va="center", fontsize=14)
+    return figure
+
+
+STAGES = dict(conv1="#dadaeb", conv2="#c6dbef", conv3="#9ecae1", conv4="#6baed6", conv5="#3182bd", head="#fdae6b")
+
+
+def network_table(model: keras.Model, side: int = 224) -> dict[str, dict]:
+    """Return {stage: {"slabs", "parameters", "work"}} of the network for photos of `side` px, from its graph.
+
+    Slabs are the sides and channels of what the stem and each block pass on; work is the number of multiplications.
+    """
+    shapes = helpers.feature_model(model, [layer.name for layer in model.layers]).compute_output_shape(
+        (1, side, side, 3)
+    )
+    table = {stage: {"slabs": [], "parameters": 0, "work": 0} for stage in STAGES}
+    row = table["conv1"]
+    for layer in model.layers:  # one without a stage's name (a pool, the classifier) belongs where the last one did
+        row = table.get("head" if layer.name.startswith("post") else layer.name.split("_")[0], row)
+        shape = shapes[layer.name]
+        row["parameters"] += layer.count_params()
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
+            row["work"] += int(np.prod(shape[1:-1]) * np.prod(layer.kernel.shape))
+        if layer.name.endswith(("_out", "conv1_conv", "pool1_pool", "predictions")):
+            row["slabs"].append((shape[1] if len(shape) == 4 else 1, shape[-1]))
+    return table
+
+
+def draw_network(model: keras.Model, photo: np.ndarray) -> Figure:
+    """Return the whole network as one drawing: a slab is as high as the side of a tensor and as long as its channels.
+
+    Below each stage stand its numbers; parameters and work (multiplications) are means over its blocks.
+    """
+    figure = Figure(figsize=(9.6, 3.65), layout="constrained")
+    axes = figure.subplots()
+    _slab(axes, 0, 224, 3, "white", photo, -74)
+    x, columns = 166, {}
+    for stage, row in network_table(model).items():
+        start, blocks = x, len(row["slabs"]) if stage not in ("conv1", "head") else 0
+        for side, channels in row["slabs"]:
+            x = _slab(axes, x, side, channels, STAGES[stage]) + 7 + 0.26 * side
+        sides = " → ".join(dict.fromkeys(str(side) for side, _ in row["slabs"]))
+        million = 1e6 * max(blocks, 1)
+        counts = f"{row['parameters'] / million:.2f} M", f"{row['work'] / million:.0f} M"
+        columns[(start + x) / 2 - 8] = [stage, sides, f"{channels:,}", blocks or "–", *counts]
+        x += 24
+    columns[x + 20] = ["", "side", "channels", "blocks", "parameters", "multiplications"]
+    for place, words in columns.items():
+        for line, word in enumerate(words):
+            style = {"ha": "left" if place > x else "center", "weight": "normal" if line else "bold"}
+            axes.text(place, -126 - 24 * line, word, fontsize=9, **style)
+    axes.set(xlim=(-3, x + 128), ylim=(-246, 154), aspect="equal")
+    axes.axis("off")
+    return figure
+
+
+def _slab(axes, x: float, side: int, channels: int, colour: str, picture=None, middle: float = 0) -> float:
+    """Draw a tensor as a box seen from the left front, with a picture on its far face; return its right end."""
+    long, high, deep, rise = 1 + 0.03 * channels, max(1.5 * side, 5), 0.6 * side, 0.25 * side
+    low, end = middle - high / 2, x + long
+    faces = [(x, low, long, 0, 0, high), (x, low + high, long, 0, deep, rise), (end, low, deep, rise, 0, high)]
+    for (left, bottom, u, v, s, t), light in zip(faces, (1, 1.1, 0.8), strict=True):
+        corners = [(left, bottom), (left + u, bottom + v), (left + u + s, bottom + v + t), (left + s, bottom + t)]
+        shade = np.minimum(np.array(to_rgb(colour)) * light, 1)
+        axes.add_patch(Polygon(corners, fc=shade, ec="#333333", lw=0.5, zorder=1 + x))
+    if picture is not None:
+        onto = Affine2D([[deep, 0, end], [rise, high, low], [0, 0, 1]]) + axes.transData
+        opaque = np.dstack([picture, np.ones(picture.shape[:2])])
+        axes.imshow(opaque, extent=(0, 1, 0, 1), transform=onto, zorder=1 + x)
+    return end
+
+
+def draw_fields(
+    photo: np.ndarray, fields: dict[str, helpers.ReceptiveField], sensitivity: dict[str, np.ndarray]
+) -> Figure:
+    """Return for each layer the field of the middle position (solid square) over its sensitivity (glow), on one scale.
+
+    `sensitivity` holds maps as large as the photo; the dotted square holds half of their sum.
+    """
+    middle, dim, panels, halves = len(photo) // 2, 0.35 * photo.mean(axis=-1, keepdims=True), [], []
+    for weight in sensitivity.values():
+        within = [weight[middle - r : middle + r + 1, middle - r : middle + r + 1].sum() for r in range(middle + 1)]
+        halves.append(2 * int(np.searchsorted(within, weight.sum() / 2)) + 1)
+        coarse = Image.fromarray(np.float32(weight)).resize((len(photo) // 4,) * 2, Image.Resampling.BOX)
+        soft = np.asarray(coarse.resize(weight.shape, Image.Resampling.BILINEAR))  # single pixels would be too fine
+        panels.append(np.clip(dim + colormaps["hot"](np.sqrt(soft / soft.max()))[..., :3], 0, 1))
+    titles = [f"{n}\nfield {fields[n].size} px, half within {h} px" for n, h in zip(sensitivity, halves, strict=True)]
+    figure = image_grid(panels, titles, len(titles))
+    for axes, layer, half in zip(figure.axes, sensitivity, halves, strict=True):
+        for side, style in ((fields[layer].size, "-"), (half, ":")):
+            corner = (middle - side / 2, middle - side / 2)
+            axes.add_patch(Rectangle(corner, side, side, fill=False, ec="#a1d99b", lw=2, ls=style))
+    return figure
+
+
+# ------------------------------------------------------------------------------------ kernels and circuits, notebook 03
+
+
+def gratings(angles: Sequence[float], frequency: float, shifts: int = 16, size: int = 64) -> np.ndarray:
+    """Return grey stripes of half contrast, (n, shifts, size, size, 3) in [0, 1]: n angles, each at equal shifts.
+
+    An angle of 0 is horizontal, counter-clockwise; the shifts together are one cycle, `frequency` is cycles per pixel.
+    """
+    rows, columns = np.mgrid[:size, :size] - size // 2
+    turn = np.radians(angles)
+    across = np.multiply.outer(np.cos(turn), rows) + np.multiply.outer(np.sin(turn), columns)
+    wave = frequency * across[:, None] - np.arange(shifts)[:, None, None] / shifts
+    return np.repeat(0.5 + 0.25 * np.cos(2 * np.pi * wave)[..., None], 3, axis=-1).astype(np.float32)
+
+
+def painted(kernels: np.ndarray) -> np.ndarray:
+    """Return kernels, (side, side, 3, n), as n pictures, (n, side, side, 3) in [0, 1]: mid-grey is a weight of zero."""
+    largest = np.maximum(np.abs(kernels).max(axis=(0, 1, 2)), 1e-12)
+    return np.moveaxis(0.5 + 0.5 * kernels / largest, -1, 0)
+
+
+def show_weights(kernels: np.ndarray, titles: Sequence[str]) -> Figure:
+    """Return a row for each kernel, (side, side, 3, n): its weights in hundredths, colour by colour, and painted."""
+    figure = Figure(figsize=(9.6, 2.7 * kernels.shape[-1]), layout="constrained")
+    lines = figure.subplots(kernels.shape[-1], 4, squeeze=False)
+    for line, kernel, tile, title in zip(lines, np.moveaxis(kernels, -1, 0), painted(kernels), titles, strict=True):
+        top = np.abs(kernel).max()
+        for place, weights, name in zip(line, np.moveaxis(kernel, -1, 0), ("red", "green", "blue"), strict=False):
+            place.imshow(weights, cmap="RdBu_r", vmin=-top, vmax=top)
+            place.set_title(f"on {name}", fontsize=10)
+            for (y, x), weight in np.ndenumerate(weights):
+                ink = "white" if abs(weight) > 0.6 * top else "black"
+                place.text(x, y, f"{100 * weight:.0f}", ha="center", va="center", fontsize=8, color=ink)
+        line[3].imshow(tile)
+        line[3].set_title(title, fontsize=10)
+    for place in lines.flat:
+        place.set(xticks=[], yticks=[])
+    return figure
+
+
+def show_kernels(kernels: np.ndarray, titles: Sequence[str], columns: int = 11) -> Figure:
+    """Return kernels, (side, side, 3, n), as painted tiles, row by row, each on its own scale."""
+    return _grid(painted(kernels), titles, columns, "", 9.6, {"interpolation": "nearest"})[0]
+
+
+def show_answers(photo: np.ndarray, kernels: np.ndarray, maps: np.ndarray, titles: Sequence[str]) -> Figure:
+    """Return a photo and n maps, (height, width, n), each on its own scale, the kernel that made it in its corner."""
+    columns, rows = min(4, maps.shape[-1] + 1), -(-(maps.shape[-1] + 1) // 4)
+    figure = Figure(figsize=(2.45 * columns, 2.5 * rows), layout="constrained")
+    places = figure.subplots(rows, columns).ravel()
+    places[0].imshow(photo)
+    for place, tile, answer, title in zip(places[1:], painted(kernels), np.moveaxis(maps, -1, 0), titles, strict=True):
+        top = np.percentile(np.abs(answer), 99.5) or 1.0
+        drawn = place.imshow(answer / top, cmap="RdBu_r", vmin=-1, vmax=1)
+        corner = place.inset_axes([0, 0, 0.27, 0.27])
+        corner.imshow(tile)
+        corner.set(xticks=[], yticks=[])
+        place.set_title(title, fontsize=10)
+    for place in places:
+        place.axis("off")
+    bar = figure.colorbar(drawn, ax=places, shrink=0.6, aspect=30, pad=0.01, ticks=(-1, 0, 1))
+    bar.ax.set_yticklabels(["negative", "0", "positive"])
+    return figure
+
+
+def plot_tuning(angles, curves: dict[str, np.ndarray], ylabel: str, predicted=(), kernels=None) -> Figure:
+    """Return curves over the angle of stripes; `predicted` angles dotted, each under its kernel (side, side, 3, n)."""
+    figure = Figure(figsize=(9.6, 4.6), layout="constrained")
+    axes = figure.subplots()
+    low, high = min(0, *(c.min() for c in curves.values())), max(c.max() for c in curves.values())
+    span, tiles = high - low, () if kernels is None else painted(kernels)
+    for number, (label, curve) in enumerate(curves.items()):
+        axes.plot(angles, curve, lw=2.5, color=f"C{number}", label=label)
+        if len(tiles):
+            axes.axvline(predicted[number], color=f"C{number}", ls=":")
+            place = [predicted[number] - 9, high + 0.03 * span, 18, 0.26 * span]
+            axes.inset_axes(place, transform=axes.transData).imshow(tiles[number])
+    for angle in range(0, 181, 30):  # a piece of grating over every tick
+        place = [angle - 6, low - 0.24 * span, 12, 0.18 * span]
+        axes.inset_axes(place, transform=axes.transData).imshow(gratings([angle], 0.125, 1, 24)[0, 0])
+    for box in axes.child_axes:
+        box.set(xticks=[], yticks=[])
+    if low < 0:
+        axes.axhspan(low, 0, color="#eeeeee", zorder=0)
+        axes.text(2, low + 0.04 * span, "below 0 the ReLU lets nothing through", color="#555555")
+    axes.axhline(0, color="black", lw=1)
+    axes.set(xlim=(-8, 188), xticks=range(0, 181, 30), xlabel="angle of the stripes (degrees)", ylabel=ylabel)
+    axes.set(yticks=[t for t in axes.get_yticks() if low <= t <= high])
+    axes.set(ylim=(low - 0.27 * span, high + span * (0.32 if len(tiles) else 0.06)))
+    axes.legend(loc="upper right")
+    return figure
+
+
+def plot_shifts(waves: np.ndarray, panels: dict[str, dict[str, np.ndarray]]) -> Figure:
+    """Return three of n shifted gratings, (n, size, size, 3), and a panel of answers to all of them for each title."""
+    figure = Figure(figsize=(9.6, 3.7), layout="constrained")
+    places = figure.subplot_mosaic("axxxyyy;bxxxyyy;cxxxyyy")
+    steps = len(waves)
+    for name, i in zip("abc", range(0, steps, steps // 4), strict=False):
+        places[name].imshow(waves[i, 24:40, 24:40])
+        places[name].set(xticks=[], yticks=[], ylabel=f"shift {i}")
+    for name, (title, curves) in zip("xy", panels.items(), strict=True):
+        for label, curve in curves.items():
+            places[name].plot(range(steps), curve, "o-", ms=4, label=label)
+        places[name].axhline(0, color="black", lw=1)
+        places[name].set(title=title, xlabel=f"shift of the stripes ({steps} = one cycle)", ylabel="answer")
+        places[name].set_xticks(range(0, steps, steps // 4))
+        places[name].legend()
+    return figure
+
+
+def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], strengths: np.ndarray, target: Sequence, title: str):
+    """Return n inputs, each a column of pictures from `rows`, joined to the pictures of their target by lines as wide
+    as they are strong: red excites, blue inhibits."""
+    count, deep = len(labels), len(rows)
+    figure = Figure(figsize=(9.9, (deep + 2.05) * 9.9 / count + 0.3), layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlim=(0, count), ylim=(0, deep + 2.05), aspect="equal")
+    axes.set_title(title, fontsize=11)
+    axes.axis("off")
+    corners = [((count - len(target)) / 2 + i, 0, picture) for i, picture in enumerate(target)]
+    for i, (label, strength) in enumerate(zip(labels, strengths, strict=True)):
+        colour, width = "#b2182b" if strength > 0 else "#2166ac", 12 * abs(strength) / np.abs(strengths).max()
+        axes.plot([i + 0.5, count / 2], [1.75, 0.95], color=colour, lw=width, zorder=0, solid_capstyle="butt")
+        axes.text(i + 0.5, deep + 1.72, f"{label}\n{strength:+.2f}", ha="center", va="bottom", fontsize=9, color=colour)
+        corners += [(i, deep + 0.7 - k, row[i]) for k, row in enumerate(rows)]
+    for x, y, picture in corners:
+        box = axes.inset_axes([x + 0.02, y, 0.96, 0.96], transform=axes.transData)
+        box.imshow(picture, interpolation="lanczos" if len(picture) > 16 else "nearest")  # a photo, or a kernel
+        box.set(xticks=[], yticks=[])
+    return figure
