@@ -4,7 +4,7 @@ NB ?=
 LAYERS ?=
 BIN := .venv/bin
 
-.PHONY: run test places lab lint execute links repeat variants matrix weights bench atlas help
+.PHONY: run test places lab lint execute links repeat variants matrix weights bench classes atlas help
 help:
 	@echo "make run       execute the notebooks into build/ and make a browsable HTML site of them"
 	@echo "make test      unit tests, notebook hygiene, nbval over every notebook"
@@ -14,6 +14,7 @@ help:
 	@echo "make execute   refresh the stored outputs of the notebooks in place"
 	@echo "make weights   build a weights file from ResNet50 and photos: make weights ARGS='--photos DIR --out build/my.weights.h5'"
 	@echo "make atlas     a picture of every channel into data/atlas/, some hours: make atlas LAYERS='conv5_block3_out'"
+	@echo "make classes   pictures of every fiftieth class into data/pictures/, and what two other networks call them"
 	@echo "make bench     time activation maximization against three other tools, twenty minutes; QUICK=1 for a smoke run"
 	@echo "make links     write the repository's address into badges and setup cells: make links REPO=owner/name"
 	@echo "make repeat    execute every notebook twice and compare"
@@ -65,7 +66,7 @@ lint: .venv/ready-dev
 
 .venv-bench/ready: constraints.txt tools/requirements-bench.txt
 	@$(PYTHON) -m venv --clear .venv-bench
-	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt tensorflow keras matplotlib pillow scikit-learn
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt tensorflow keras matplotlib pillow scikit-learn tqdm torch==2.13.0
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tools/requirements-bench.txt
 	@touch $@
 
@@ -75,5 +76,9 @@ weights: .venv/ready
 atlas: .venv/ready
 	@$(BIN)/python tools/atlas.py $(LAYERS)
 
+classes: .venv/ready .venv-bench/ready
+	@$(BIN)/python tools/pictures.py --only classes
+	@.venv-bench/bin/python tools/judges.py data/pictures/classes data/pictures/classes/verdicts.csv
+
 bench: .venv-bench/ready
-	@TF_CPP_MIN_LOG_LEVEL=3 PYTHONWARNINGS=ignore PYTHONPATH=. .venv-bench/bin/python tools/bench.py $(if $(QUICK),--quick) $(ARGS)
+	@TF_CPP_MIN_LOG_LEVEL=3 TQDM_DISABLE=1 PYTHONWARNINGS=ignore PYTHONPATH=. .venv-bench/bin/python tools/bench.py $(if $(QUICK),--quick) $(ARGS)

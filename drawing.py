@@ -522,3 +522,60 @@ def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], strengths: np.
         box.imshow(picture, interpolation="lanczos" if len(picture) > 16 else "nearest")  # a photo, or a kernel
         box.set(xticks=[], yticks=[])
     return figure
+
+
+# ------------------------------------------------------------------------------------ pictures of channels, notebook 04
+
+
+def filmstrip(frames: dict[int, np.ndarray], curve: Sequence[float], ylabel: str) -> Figure:
+    """Return pictures of an ascent, {step: (height, width, 3)}, in a row over its curve, on which they are marked."""
+    figure = Figure(figsize=(9.6, 4.6), layout="constrained")
+    film, plot = figure.subfigures(2, 1, height_ratios=(1.25, 1))
+    for place, (step, picture) in zip(film.subplots(1, len(frames)), frames.items(), strict=True):
+        place.imshow(picture, interpolation="lanczos")
+        place.set_title(f"step {step}", fontsize=11)
+        place.axis("off")
+    axes = plot.subplots()
+    axes.plot(curve, lw=2.5)
+    axes.plot(list(frames), [curve[step] for step in frames], "o", color="C1", ms=9)
+    axes.set(xlabel="step", ylabel=ylabel)
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def plot_lines(x: Sequence[float], lines: dict[str, np.ndarray], xlabel: str, ylabel: str, marks=()) -> Figure:
+    """Return a plot of lines, {label: values at x}, from 0 up or below, with dotted vertical lines at `marks`."""
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    axes = figure.subplots()
+    for label, values in lines.items():
+        axes.plot(x, values, "o-", ms=4, lw=2, label=label)
+    for mark in marks:
+        axes.axvline(mark, color="grey", ls=":")
+    axes.axhline(0, color="black", lw=0.8)
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.legend()
+    return figure
+
+
+def picture_rows(rows: dict[str, tuple[Sequence[np.ndarray], Sequence]]) -> Figure:
+    """Return rows of pictures, {row's title: (pictures, their titles)}, all of one size whatever their pixels."""
+    columns = max(len(pictures) for pictures, _ in rows.values())
+    figure = Figure(figsize=(9.6, len(rows) * (9.6 / columns + 0.5)), layout="constrained")
+    parts = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
+    for part, (row, (pictures, titles)) in zip(parts, rows.items(), strict=True):
+        part.suptitle(row, fontsize=11, x=0.01, ha="left", weight="bold")
+        for place, picture, title in zip(part.subplots(1, columns), pictures, titles, strict=True):
+            place.imshow(picture, interpolation="lanczos")
+            place.set_title(title, fontsize=9, pad=3)
+            place.axis("off")
+    return figure
+
+
+def class_gallery(gallery: Sequence[helpers.ClassPicture], columns: int = 5) -> Figure:
+    """Return class pictures, each under its class; where a judge names another first, under that name, too."""
+    names, titles = [helpers.words(name) for name in helpers.class_names()], []
+    for entry in gallery:
+        others = [names[first] for first in entry.named.values() if first != entry.index]
+        verdict = {0: "both name it", 1: f"one says: {others and others[0]}"}.get(len(others), " · ".join(others))
+        titles.append(f"{names[entry.index]}\n{verdict}")
+    return image_grid([entry.image for entry in gallery], titles, columns)

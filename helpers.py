@@ -8,6 +8,7 @@ names it ("conv3_block4_out"), a *channel* is an index along a layer's last axis
 from __future__ import annotations
 
 import contextlib
+import csv
 import difflib
 import functools
 import hashlib
@@ -945,3 +946,25 @@ def _atlas(folder: Path, layer: str, changed: int) -> tuple[dict, np.ndarray]:
         there = ", ".join(sorted(path.stem for path in folder.glob("*.json"))) or "nothing yet"
         ways_out = f"`git checkout -- data/atlas` restores it, `make atlas LAYERS={layer}` makes what is missing"
         raise ValueError(f"no atlas of {layer}, or a damaged one ({error}); there is {there}: {ways_out}") from error
+
+
+class ClassPicture(NamedTuple):
+    """A stored picture of a class, uint8 (224, 224, 3): its class, and the class that each judge names first."""
+
+    image: np.ndarray
+    index: int
+    named: dict[str, int]
+
+
+def class_pictures(folder: str | os.PathLike = ROOT / "data" / "pictures" / "classes") -> list[ClassPicture]:
+    """Return the pictures of classes that `make classes` made, in the order of their classes; ValueError without."""
+    table, files = Path(folder) / "verdicts.csv", sorted(Path(folder).glob("*.jpg"))
+    if not (files and table.is_file()):
+        raise ValueError(f"no pictures with verdicts in {folder}: `git checkout -- data/pictures` restores them")
+    with table.open(encoding="utf-8") as rows:
+        verdicts = [(int(row["class"]), row["judge"], int(row["first"])) for row in csv.DictReader(rows)]
+    named = {int(file.stem.split("_")[0]): file for file in files}
+    return [
+        ClassPicture(np.asarray(Image.open(file)), index, {judge: first for c, judge, first in verdicts if c == index})
+        for index, file in named.items()
+    ]

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import drawing
+import helpers
 
 
 def test_maps_share_one_scale():
@@ -58,3 +59,14 @@ def test_blocks_are_drawn_from_the_graph(model, block, words):
     assert words in texts and "+" in texts
     assert sum("conv" in text for text in texts) == (4 if block == "conv3_block1" else 3)
     assert ("3×3 conv /2\n128 → 128" in texts) == (block == "conv3_block4")
+
+
+def test_pictures_of_classes_come_with_their_judges_verdicts(tmp_path):
+    gallery = helpers.class_pictures()
+    assert [entry.index for entry in gallery] == list(range(0, 1000, 50))
+    assert all(entry.image.shape == (224, 224, 3) and len(entry.named) == 2 for entry in gallery)
+    texts = [axes.get_title() for axes in drawing.class_gallery(gallery).axes]
+    for entry, text in zip(gallery, texts, strict=True):
+        assert ("both name it" in text) == all(first == entry.index for first in entry.named.values())
+    with pytest.raises(ValueError, match="restores them"):
+        helpers.class_pictures(tmp_path)

@@ -7,7 +7,6 @@ python tools/execute.py run [--only 03]        write build/notebooks/*.ipynb and
 from __future__ import annotations
 
 import argparse
-import base64
 import os
 import sys
 import time
@@ -93,17 +92,6 @@ def refresh(paths: list[Path]) -> None:
     for path in paths:
         notebook = execute(path)
         path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
-        if path.name.startswith("04") and (picture := ladder(notebook)):
-            (ROOT / "data" / "ladder.jpg").write_bytes(picture)
-
-
-def ladder(notebook: nbformat.NotebookNode) -> bytes | None:
-    """Return the figure of notebook 04 that stands at the head of the README: the one that is called a ladder."""
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    for output in (output for output in outputs if "image/jpeg" in output.get("data", {})):
-        if output.metadata.get("image/jpeg", {}).get("alt", "").startswith("The ladder"):
-            return base64.b64decode(output.data["image/jpeg"])
-    return None
 
 
 def build(paths: list[Path], folder: Path) -> None:

@@ -1,7 +1,8 @@
-"""Make the pictures that open the notebooks: cut a stored figure, found by its alt text, and reduce it.
+"""Make the pictures in data/pictures/.
 
-python tools/pictures.py [--only 01]    write data/pictures/NN.jpg from notebooks/NN_*.ipynb
-python tools/pictures.py --only series  write data/pictures/series.jpg, eight tiles of data/ladder.jpg
+python tools/pictures.py [--only 01]     cut the strips that open the notebooks, and what the README shows, out of the
+                                         stored figures
+python tools/pictures.py --only classes  make a picture of every fiftieth class (some minutes), for `make classes`
 """
 
 from __future__ import annotations
@@ -10,17 +11,27 @@ import argparse
 import base64
 import io
 import json
+import shutil
+import sys
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
-PICTURES = {  # notebook: how its figure's alt text begins; the parts to join: left, top, right, bottom in [0, 1]
-    "01": ("One photo on its way", [(0, 0.033, 0.333, 0.493), (0.667, 0.033, 1, 0.493), (0.333, 0.528, 0.667, 0.988)]),
-    "02": ("An astronaut and an officer", [(0, 0, 1, 1)]),
-    "03": ("A circuit: dots", [(0, 0.362, 1, 1)]),
+WHOLE = [(0, 0, 1, 1)]
+PICTURES = {  # name: notebook, how the alt text of its figure begins, the parts to join: left, top, right, bottom of 1
+    "01": (
+        "01",
+        "One photo on its way",
+        [(0, 0.033, 0.333, 0.493), (0.667, 0.033, 1, 0.493), (0.333, 0.528, 0.667, 0.988)],
+    ),
+    "02": ("02", "An astronaut and an officer", WHOLE),
+    "03": ("03", "A circuit: dots", [(0, 0.362, 1, 1)]),
+    "04": ("04", "The ladder", WHOLE),
+    "inside": ("02", "A photo, its five classes", WHOLE),  # these two are for the README
+    "ladder": ("04", "The ladder", WHOLE),
 }
-SERIES = ((0, 5), (0, 4), (0, 7), (5, 0))  # of each row of the ladder, a stage, the two tiles that are shown
 
 
 def figure(notebook: Path, alt: str) -> Image.Image:
@@ -52,29 +63,32 @@ def jpeg(picture: Image.Image, limit: int = 60_000) -> bytes:
     return buffer.getvalue()
 
 
-def series(ladder: Image.Image, side: int = 176, gap: int = 8) -> Image.Image:
-    """Return two tiles of each stage of the ladder, one below the other, a column a stage."""
-    sheet = Image.new("RGB", (4 * (side + gap) - gap, 2 * (side + gap) - gap), "white")
-    for stage, columns in enumerate(SERIES):
-        for row, column in enumerate(columns):
-            left, top = 5 + 120 * column, 52 + 157 * stage
-            tile = ladder.crop((left, top, left + 110, top + 110)).resize((side, side), Image.Resampling.LANCZOS)
-            sheet.paste(tile, (stage * (side + gap), row * (side + gap)))
-    return sheet
+def class_pictures(folder: Path) -> None:
+    """Make a picture of every fiftieth class, 224 px, into files that begin with the class's number."""
+    sys.path.insert(0, str(ROOT))  # run as a script, it has to find helpers.py
+    import helpers
+
+    classes = list(range(0, 1000, 50))
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    images = helpers.maximize(helpers.load_model("transplant"), "predictions", classes).images
+    for index, image in zip(classes, images, strict=True):
+        picture = Image.fromarray(np.uint8(255 * image + 0.5))
+        picture.save(folder / f"{index:03}_{helpers.class_names()[index]}.jpg", quality=85, optimize=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", metavar="NN", help="only this one: 01, or series")
-    only = parser.parse_args().only
-    (ROOT / "data" / "pictures").mkdir(exist_ok=True)
-    if only in ("", "series"):
-        ladder = Image.open(ROOT / "data" / "ladder.jpg").convert("RGB")
-        (ROOT / "data" / "pictures" / "series.jpg").write_bytes(jpeg(series(ladder)))
-    for number, (alt, boxes) in PICTURES.items():
+    parser.add_argument("--only", default="", metavar="NN", help="only this notebook's, e.g. 01; or classes")
+    only, folder = parser.parse_args().only, ROOT / "data" / "pictures"
+    folder.mkdir(exist_ok=True)
+    if only == "classes":
+        class_pictures(folder / "classes")
+    for name, (number, alt, boxes) in PICTURES.items():
         if number.startswith(only):
-            notebook = next((ROOT / "notebooks").glob(f"{number}_*.ipynb"))
-            (ROOT / "data" / "pictures" / f"{number}.jpg").write_bytes(strip(figure(notebook, alt), boxes))
+            picture = figure(next((ROOT / "notebooks").glob(f"{number}_*.ipynb")), alt)
+            limit = 60_000 if name.isdigit() else 250_000
+            (folder / f"{name}.jpg").write_bytes(strip(picture, boxes, limit=limit))
 
 
 if __name__ == "__main__":
