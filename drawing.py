@@ -529,13 +529,14 @@ def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], strengths: np.
 
 def filmstrip(frames: dict[int, np.ndarray], curve: Sequence[float], ylabel: str) -> Figure:
     """Return pictures of an ascent, {step: (height, width, 3)}, in a row over its curve, on which they are marked."""
-    figure = Figure(figsize=(9.6, 4.6), layout="constrained")
-    film, plot = figure.subfigures(2, 1, height_ratios=(1.25, 1))
-    for place, (step, picture) in zip(film.subplots(1, len(frames)), frames.items(), strict=True):
-        place.imshow(picture, interpolation="lanczos")
-        place.set_title(f"step {step}", fontsize=11)
-        place.axis("off")
-    axes = plot.subplots()
+    figure = Figure(figsize=(9.6, 4.7), layout="constrained")
+    names = "abcdefgh"[: len(frames)]
+    places = figure.subplot_mosaic(f"{names};{'-' * len(names)}", height_ratios=(1.5, 1))
+    for name, (step, picture) in zip(names, frames.items(), strict=True):
+        places[name].imshow(picture, interpolation="lanczos")
+        places[name].set_title(f"step {step}", fontsize=11)
+        places[name].axis("off")
+    axes = places["-"]
     axes.plot(curve, lw=2.5)
     axes.plot(list(frames), [curve[step] for step in frames], "o", color="C1", ms=9)
     axes.set(xlabel="step", ylabel=ylabel)

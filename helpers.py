@@ -523,11 +523,17 @@ STEPS_A_CALL = 8  # taken inside one compiled call, between two looks at the pro
 
 
 class Transforms(NamedTuple):
-    """How an image is moved at each step: padded with mid-grey, shifted by up to `jitter` px, scaled by 1 ± `scale`."""
+    """How an image is moved at each step: padded with mid-grey by `pad` px (or, if negative, cropped by so many on each
+    side), shifted by up to `jitter` px, scaled by 1 ± `scale`.
+    """
 
     pad: int = 12
     jitter: float = 8.0
     scale: float = 0.1
+
+    def cropping(self, part: float) -> Transforms:
+        """Return crops in proportion to a side that is `part` of what they are meant for; a border stays as it is."""
+        return self if self.pad >= 0 else Transforms(round(part * self.pad), part * self.jitter, self.scale)
 
     def matrices(self, size: int, seed: int, step: int) -> list[np.ndarray]:
         """Return the resampling of rows and that of columns, each (size + 2 pad, size), drawn from (seed, step).
@@ -557,10 +563,10 @@ class Recipe(NamedTuple):
 
 def recipe_for(model: keras.Model, layer: str) -> Recipe:
     """Return the recipe for a layer (measured in docs/recipe.md): 128 px where one position sees at most that, 224 px
-    where it sees more, and a calmer one for the classes.
+    where it sees more, and for the classes one of many small steps on random crops.
     """
     if _holds_logits(model, layer):
-        return Recipe(224, 90, 0.05, True, Transforms(16, 16, 0.2), 56 / 90)
+        return Recipe(224, 216, 0.04, True, Transforms(-48, 48, 0.2), 0)
     try:
         near = receptive_field(model, layer).size <= 128
     except ValueError:  # a layer without positions sees the whole image
@@ -621,7 +627,9 @@ def maximize(
     _check_size(size, most=1024, even=True)
     if coarse is None:
         coarse = recipe.coarse if parameterization == "fourier" and size >= 64 else 0
-    moves = _check_transforms(recipe.transforms if isinstance(transforms, str) and transforms == "auto" else transforms)
+    if isinstance(transforms, str) and transforms == "auto":
+        transforms = recipe.transforms.cropping(size / recipe.size)
+    moves = _check_transforms(transforms, size)
     _check_ascent(
         model, layer, len(targets), size, steps, rate, coarse, parameterization, objective, sign, diversity, seed
     )
@@ -645,15 +653,16 @@ def maximize(
     return Optimized(*(np.concatenate(arrays)[: len(targets)] for arrays in zip(*results, strict=True)))
 
 
-def _check_transforms(transforms) -> Transforms:
+def _check_transforms(transforms, size: int) -> Transforms:
     """Return transforms as `Transforms`, None as no movement; ValueError in words for anything else."""
     try:
         moves = Transforms(*((0, 0, 0) if transforms is None else transforms))
-        right = min(moves) >= 0 and moves.scale < 1 and moves.pad == int(moves.pad) and max(moves) <= 1024
+        right = min(moves[1:]) >= 0 and moves.scale < 1 and moves.pad == int(moves.pad) and max(moves) <= 1024
+        right &= moves.pad >= 0 or size + 2 * moves.pad >= 32
     except (TypeError, ValueError, OverflowError):
         right = False
     if not right:
-        raise ValueError(f"transforms={transforms!r}: pass Transforms(pad, jitter, scale) from 0 up, or None")
+        raise ValueError(f"transforms={transforms!r}: pass Transforms(pad, jitter, scale) that leave 32 px, or None")
     return moves
 
 

@@ -167,6 +167,7 @@ def test_a_model_is_freed_after_its_last_user():
         ({"channels": [0] * 999, "diversity": 1.0}, "at most"),
         ({"transforms": (12, 8.0, 1.0)}, "pass Transforms"),
         ({"transforms": (np.nan, 8.0, 0.1)}, "pass Transforms"),
+        ({"transforms": (-1, 0, 0)}, "leave 32 px"),
         ({"transforms": "none"}, "or None"),
     ],
 )

@@ -20,6 +20,14 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 WHOLE = [(0, 0, 1, 1)]
+
+
+def tile(row: int, column: int) -> tuple[float, ...]:
+    """Return the place of a picture in the ladder."""
+    left, top = (4 + 160 * column) / 960, (39 + 211 * row) / 840
+    return left, top, left + 152 / 960, top + 152 / 840
+
+
 PICTURES = {  # name: notebook, how the alt text of its figure begins, the parts to join: left, top, right, bottom of 1
     "01": (
         "01",
@@ -28,7 +36,7 @@ PICTURES = {  # name: notebook, how the alt text of its figure begins, the parts
     ),
     "02": ("02", "An astronaut and an officer", WHOLE),
     "03": ("03", "A circuit: dots", [(0, 0.362, 1, 1)]),
-    "04": ("04", "The ladder", WHOLE),
+    "04": ("04", "The ladder", [tile(0, 1), tile(1, 1), tile(1, 5), tile(2, 4), tile(2, 5), tile(3, 4)]),
     "inside": ("02", "A photo, its five classes", WHOLE),  # these two are for the README
     "ladder": ("04", "The ladder", WHOLE),
 }
