@@ -531,9 +531,11 @@ class Transforms(NamedTuple):
     jitter: float = 8.0
     scale: float = 0.1
 
-    def cropping(self, part: float) -> Transforms:
-        """Return crops in proportion to a side that is `part` of what they are meant for; a border stays as it is."""
-        return self if self.pad >= 0 else Transforms(round(part * self.pad), part * self.jitter, self.scale)
+    def fitting(self, side: int, size: int) -> Transforms:
+        """Return crops meant for images of `side` px in proportion to `size`, 32 px at least; a border stays."""
+        if self.pad >= 0:
+            return self
+        return Transforms(max(round(self.pad * size / side), (32 - size) // 2), self.jitter * size / side, self.scale)
 
     def matrices(self, size: int, seed: int, step: int) -> list[np.ndarray]:
         """Return the resampling of rows and that of columns, each (size + 2 pad, size), drawn from (seed, step).
@@ -628,7 +630,7 @@ def maximize(
     if coarse is None:
         coarse = recipe.coarse if parameterization == "fourier" and size >= 64 else 0
     if isinstance(transforms, str) and transforms == "auto":
-        transforms = recipe.transforms.cropping(size / recipe.size)
+        transforms = recipe.transforms.fitting(recipe.size, size)
     moves = _check_transforms(transforms, size)
     _check_ascent(
         model, layer, len(targets), size, steps, rate, coarse, parameterization, objective, sign, diversity, seed
