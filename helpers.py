@@ -568,7 +568,7 @@ def recipe_for(model: keras.Model, layer: str) -> Recipe:
     where it sees more, and for the classes one of many small steps on random crops.
     """
     if _holds_logits(model, layer):
-        return Recipe(224, 216, 0.04, True, Transforms(-48, 48, 0.2), 0)
+        return Recipe(224, 340, 0.04, True, Transforms(-64, 64, 0.2), 0)
     try:
         near = receptive_field(model, layer).size <= 128
     except ValueError:  # a layer without positions sees the whole image

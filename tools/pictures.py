@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
-WHOLE = [(0, 0, 1, 1)]
+WHOLE = (0, 0, 1, 1)
 
 
 def tile(row: int, column: int) -> tuple[float, ...]:
@@ -28,17 +28,23 @@ def tile(row: int, column: int) -> tuple[float, ...]:
     return left, top, left + 152 / 960, top + 152 / 840
 
 
-PICTURES = {  # name: notebook, how the alt text of its figure begins, the parts to join: left, top, right, bottom of 1
-    "01": (
-        "01",
-        "One photo on its way",
-        [(0, 0.033, 0.333, 0.493), (0.667, 0.033, 1, 0.493), (0.333, 0.528, 0.667, 0.988)],
-    ),
-    "02": ("02", "An astronaut and an officer", WHOLE),
-    "03": ("03", "A circuit: dots", [(0, 0.362, 1, 1)]),
-    "04": ("04", "The ladder", [tile(0, 1), tile(1, 1), tile(1, 5), tile(2, 4), tile(2, 5), tile(3, 4)]),
-    "inside": ("02", "A photo, its five classes", WHOLE),  # these two are for the README
-    "ladder": ("04", "The ladder", WHOLE),
+def card(row: int, column: int) -> tuple[float, ...]:
+    """Return the place of a picture in the gallery of classes."""
+    left, top = (4 + 192 * column) / 960, (43 + 224 * row) / 907
+    return left, top, left + 184 / 960, top + 182 / 907
+
+
+LADDER, GALLERY = "The ladder", "Twenty pictures of classes"
+LADDER_TILES = [(LADDER, tile(0, 1)), (LADDER, tile(1, 5)), (LADDER, tile(2, 5))]
+GALLERY_CARDS = [(GALLERY, card(0, 0)), (GALLERY, card(1, 0)), (GALLERY, card(3, 2))]
+PHOTO_ON_ITS_WAY = [(0, 0.033, 0.333, 0.493), (0.667, 0.033, 1, 0.493), (0.333, 0.528, 0.667, 0.988)]
+PICTURES = {  # name: notebook, and what to join: how a figure's alt text begins, a part (left, top, right, bottom of 1)
+    "01": ("01", [("One photo on its way", part) for part in PHOTO_ON_ITS_WAY]),
+    "02": ("02", [("An astronaut and an officer", WHOLE)]),
+    "03": ("03", [("A circuit: dots", (0, 0.362, 1, 1))]),
+    "04": ("04", [*LADDER_TILES, *GALLERY_CARDS]),
+    "inside": ("02", [("A photo, its five classes", WHOLE)]),  # these two are for the README
+    "ladder": ("04", [(LADDER, WHOLE)]),
 }
 
 
@@ -52,12 +58,16 @@ def figure(notebook: Path, alt: str) -> Image.Image:
     raise ValueError(f"{notebook.name} has no figure whose alt text begins with {alt!r}: execute it first")
 
 
-def strip(picture: Image.Image, boxes: list[tuple[float, ...]], width: int = 1000, limit: int = 60_000) -> bytes:
-    """Return parts of a picture side by side as a JPEG, at most `width` px wide, as good as `limit` bytes allow."""
-    parts = [picture.crop([round(b * side) for b, side in zip(box, picture.size * 2, strict=True)]) for box in boxes]
-    joined = Image.new("RGB", (sum(part.width for part in parts), max(part.height for part in parts)), "white")
-    for number, part in enumerate(parts):
-        joined.paste(part, (sum(before.width for before in parts[:number]), 0))
+def strip(parts: list[tuple[Image.Image, tuple[float, ...]]], limit: int, width: int = 1000) -> bytes:
+    """Return parts of pictures, of one height, side by side as a JPEG, as good as `limit` bytes allow."""
+    cut = [
+        picture.crop([round(b * side) for b, side in zip(box, picture.size * 2, strict=True)]) for picture, box in parts
+    ]
+    height = max(part.height for part in cut)
+    cut = [part.resize((round(part.width * height / part.height), height), Image.Resampling.LANCZOS) for part in cut]
+    joined = Image.new("RGB", (sum(part.width for part in cut), height), "white")
+    for number, part in enumerate(cut):
+        joined.paste(part, (sum(before.width for before in cut[:number]), 0))
     joined.thumbnail((width, width), Image.Resampling.LANCZOS)
     return jpeg(joined, limit)
 
@@ -92,11 +102,11 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     if only == "classes":
         class_pictures(folder / "classes")
-    for name, (number, alt, boxes) in PICTURES.items():
+    for name, (number, parts) in PICTURES.items():
         if number.startswith(only):
-            picture = figure(next((ROOT / "notebooks").glob(f"{number}_*.ipynb")), alt)
-            limit = 60_000 if name.isdigit() else 250_000
-            (folder / f"{name}.jpg").write_bytes(strip(picture, boxes, limit=limit))
+            notebook = next((ROOT / "notebooks").glob(f"{number}_*.ipynb"))
+            pictures = [(figure(notebook, alt), part) for alt, part in parts]
+            (folder / f"{name}.jpg").write_bytes(strip(pictures, 60_000 if name.isdigit() else 250_000))
 
 
 if __name__ == "__main__":
