@@ -440,7 +440,7 @@ def show_kernels(kernels: np.ndarray, groups: dict[str, Sequence[int]], titles=N
     figure = Figure(figsize=(9.6, len(rows) * (9.6 / columns + 0.1) + 0.25 * len(groups)), layout="constrained")
     titles, tiles = titles or {}, painted(kernels)
     for line, (name, members) in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
-        line[0].set_title(name + "\n" * (members[0] in titles), loc="left", weight="bold", fontsize=11)
+        line[0].set_title(name and name + "\n" * (members[0] in titles), loc="left", weight="bold", fontsize=11)
         for place, i in zip(line, members, strict=False):
             place.imshow(tiles[i])
             place.set_title(titles.get(i, ""), fontsize=9, pad=3)
@@ -477,7 +477,7 @@ def plot_tuning(angles, curves: dict[str, np.ndarray], ylabel: str, predicted=()
     figure = Figure(figsize=(9.6, 4.6), layout="constrained")
     axes = figure.subplots()
     low, high = min(0, *(c.min() for c in curves.values())), max(c.max() for c in curves.values())
-    span, tiles = high - low, () if kernels is None else painted(kernels)
+    span, drop, tiles = high - low, 0.31 if low < 0 else 0.24, () if kernels is None else painted(kernels)
     for number, (label, curve) in enumerate(curves.items()):
         axes.plot(angles, curve, lw=2.5, color=f"C{number}", label=label)
         if len(tiles):
@@ -489,7 +489,7 @@ def plot_tuning(angles, curves: dict[str, np.ndarray], ylabel: str, predicted=()
                 style = {"xytext": (0, shift), "textcoords": "offset points", "color": f"C{number}", "ha": "center"}
                 axes.annotate(f"{curve[i]:.1f}".replace("-", "−"), (angles[i], curve[i]), **style)
     for angle in range(0, 181, 30):  # a piece of grating over every tick
-        place = [angle - 6, low - 0.24 * span, 12, 0.18 * span]
+        place = [angle - 6, low - drop * span, 12, 0.18 * span]
         axes.inset_axes(place, transform=axes.transData).imshow(gratings([angle], 0.125, 1, 24)[0, 0])
     for box in axes.child_axes:
         box.set(xticks=[], yticks=[])
@@ -499,7 +499,7 @@ def plot_tuning(angles, curves: dict[str, np.ndarray], ylabel: str, predicted=()
     axes.axhline(0, color="black", lw=1)
     axes.set(xlim=(-8, 188), xticks=range(0, 181, 30), xlabel="angle of the stripes (degrees)", ylabel=ylabel)
     axes.set(yticks=[t for t in axes.get_yticks() if low <= t <= high])
-    axes.set(ylim=(low - 0.27 * span, high + span * (0.32 if len(tiles) else 0.06)))
+    axes.set(ylim=(low - (drop + 0.03) * span, high + span * (0.32 if len(tiles) else 0.06)))
     axes.legend(loc="upper right")
     return figure
 
