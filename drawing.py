@@ -431,15 +431,28 @@ def show_weights(kernels: np.ndarray, titles: Sequence[str]) -> Figure:
     return figure
 
 
-def show_kernels(kernels: np.ndarray, titles: Sequence[str], columns: int = 11) -> Figure:
-    """Return kernels, (side, side, 3, n), as painted tiles, row by row, each on its own scale."""
-    return _grid(painted(kernels), titles, columns, "", 9.6, {"interpolation": "nearest"})[0]
+def show_kernels(kernels: np.ndarray, groups: dict[str, Sequence[int]], titles=None, columns: int = 11) -> Figure:
+    """Return kernels, (side, side, 3, n), as painted tiles, each on its own scale, each group under its heading.
+
+    `groups` says which kernels and in which order; `titles`, {kernel: text}, what stands above some of the tiles.
+    """
+    rows = [(name * (k == 0), i[k : k + columns]) for name, i in groups.items() for k in range(0, len(i), columns)]
+    figure = Figure(figsize=(9.6, len(rows) * (9.6 / columns + 0.1) + 0.25 * len(groups)), layout="constrained")
+    titles, tiles = titles or {}, painted(kernels)
+    for line, (name, members) in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
+        line[0].set_title(name and name + "\n" * (members[0] in titles), loc="left", weight="bold", fontsize=11)
+        for place, i in zip(line, members, strict=False):
+            place.imshow(tiles[i])
+            place.set_title(titles.get(i, ""), fontsize=9, pad=3)
+        for place in line:
+            place.axis("off")
+    return figure
 
 
 def show_answers(photo: np.ndarray, kernels: np.ndarray, maps: np.ndarray, titles: Sequence[str]) -> Figure:
     """Return a photo and n maps, (height, width, n), each on its own scale, the kernel that made it in its corner."""
-    columns, rows = min(4, maps.shape[-1] + 1), -(-(maps.shape[-1] + 1) // 4)
-    figure = Figure(figsize=(2.45 * columns, 2.5 * rows), layout="constrained")
+    columns, rows = min(3, maps.shape[-1] + 1), -(-(maps.shape[-1] + 1) // 3)
+    figure = Figure(figsize=(3.1 * columns + 0.5, 3.3 * rows), layout="constrained")
     places = figure.subplots(rows, columns).ravel()
     places[0].imshow(photo)
     for place, tile, answer, title in zip(places[1:], painted(kernels), np.moveaxis(maps, -1, 0), titles, strict=True):
@@ -457,19 +470,26 @@ def show_answers(photo: np.ndarray, kernels: np.ndarray, maps: np.ndarray, title
 
 
 def plot_tuning(angles, curves: dict[str, np.ndarray], ylabel: str, predicted=(), kernels=None) -> Figure:
-    """Return curves over the angle of stripes; `predicted` angles dotted, each under its kernel (side, side, 3, n)."""
+    """Return curves over the angle of stripes; `predicted` angles dotted, each under its kernel (side, side, 3, n).
+
+    Without kernels, the highest value of each curve is written beside it, and the lowest one below zero.
+    """
     figure = Figure(figsize=(9.6, 4.6), layout="constrained")
     axes = figure.subplots()
     low, high = min(0, *(c.min() for c in curves.values())), max(c.max() for c in curves.values())
-    span, tiles = high - low, () if kernels is None else painted(kernels)
+    span, drop, tiles = high - low, 0.31 if low < 0 else 0.24, () if kernels is None else painted(kernels)
     for number, (label, curve) in enumerate(curves.items()):
         axes.plot(angles, curve, lw=2.5, color=f"C{number}", label=label)
         if len(tiles):
             axes.axvline(predicted[number], color=f"C{number}", ls=":")
             place = [predicted[number] - 9, high + 0.03 * span, 18, 0.26 * span]
             axes.inset_axes(place, transform=axes.transData).imshow(tiles[number])
+        else:
+            for i, shift in ((curve.argmax(), 4), (curve.argmin(), -13))[: 1 + bool(curve.min() < 0)]:
+                style = {"xytext": (0, shift), "textcoords": "offset points", "color": f"C{number}", "ha": "center"}
+                axes.annotate(f"{curve[i]:.1f}".replace("-", "−"), (angles[i], curve[i]), **style)
     for angle in range(0, 181, 30):  # a piece of grating over every tick
-        place = [angle - 6, low - 0.24 * span, 12, 0.18 * span]
+        place = [angle - 6, low - drop * span, 12, 0.18 * span]
         axes.inset_axes(place, transform=axes.transData).imshow(gratings([angle], 0.125, 1, 24)[0, 0])
     for box in axes.child_axes:
         box.set(xticks=[], yticks=[])
@@ -479,20 +499,20 @@ def plot_tuning(angles, curves: dict[str, np.ndarray], ylabel: str, predicted=()
     axes.axhline(0, color="black", lw=1)
     axes.set(xlim=(-8, 188), xticks=range(0, 181, 30), xlabel="angle of the stripes (degrees)", ylabel=ylabel)
     axes.set(yticks=[t for t in axes.get_yticks() if low <= t <= high])
-    axes.set(ylim=(low - 0.27 * span, high + span * (0.32 if len(tiles) else 0.06)))
+    axes.set(ylim=(low - (drop + 0.03) * span, high + span * (0.32 if len(tiles) else 0.06)))
     axes.legend(loc="upper right")
     return figure
 
 
 def plot_shifts(waves: np.ndarray, panels: dict[str, dict[str, np.ndarray]]) -> Figure:
-    """Return three of n shifted gratings, (n, size, size, 3), and a panel of answers to all of them for each title."""
-    figure = Figure(figsize=(9.6, 3.7), layout="constrained")
-    places = figure.subplot_mosaic("axxxyyy;bxxxyyy;cxxxyyy")
+    """Return three of n shifted gratings, (n, 32, 32, 3), and one or two panels of answers to all, {title: curves}."""
+    figure = Figure(figsize=(9.6, 3.3), layout="constrained")
+    places = figure.subplot_mosaic([[name, *"xxxyyy"[: 3 * len(panels)]] for name in "abc"])
     steps = len(waves)
     for name, i in zip("abc", range(0, steps, steps // 4), strict=False):
-        places[name].imshow(waves[i, 24:40, 24:40])
+        places[name].imshow(waves[i, 8:24, 8:24])
         places[name].set(xticks=[], yticks=[], ylabel=f"shift {i}")
-    for name, (title, curves) in zip("xy", panels.items(), strict=True):
+    for name, (title, curves) in zip("xy", panels.items(), strict=False):
         for label, curve in curves.items():
             places[name].plot(range(steps), curve, "o-", ms=4, label=label)
         places[name].axhline(0, color="black", lw=1)
@@ -502,23 +522,28 @@ def plot_shifts(waves: np.ndarray, panels: dict[str, dict[str, np.ndarray]]) -> 
     return figure
 
 
-def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], strengths: np.ndarray, target: Sequence, title: str):
+def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], strengths, target: Sequence, title: str) -> Figure:
     """Return n inputs, each a column of pictures from `rows`, joined to the pictures of their target by lines as wide
     as they are strong: red excites, blue inhibits."""
-    count, deep = len(labels), len(rows)
-    figure = Figure(figsize=(9.9, (deep + 2.05) * 9.9 / count + 0.3), layout="constrained")
+    count, deep, large = len(labels), len(rows), 0.21 * len(labels)  # the target's side, in those of an input
+    high = deep + large + 1.05
+    figure = Figure(figsize=(9.9, high * 9.9 / count + 0.3), layout="constrained")
     axes = figure.subplots()
-    axes.set(xlim=(0, count), ylim=(0, deep + 2.05), aspect="equal")
+    axes.set(xlim=(0, count), ylim=(0, high), aspect="equal")
     axes.set_title(title, fontsize=11)
     axes.axis("off")
-    corners = [((count - len(target)) / 2 + i, 0, picture) for i, picture in enumerate(target)]
+    left = (count - large * len(target)) / 2
+    corners = [(left + large * i, 0, large, picture) for i, picture in enumerate(target)]
     for i, (label, strength) in enumerate(zip(labels, strengths, strict=True)):
         colour, width = "#b2182b" if strength > 0 else "#2166ac", 12 * abs(strength) / np.abs(strengths).max()
-        axes.plot([i + 0.5, count / 2], [1.75, 0.95], color=colour, lw=width, zorder=0, solid_capstyle="butt")
-        axes.text(i + 0.5, deep + 1.72, f"{label}\n{strength:+.2f}", ha="center", va="bottom", fontsize=9, color=colour)
-        corners += [(i, deep + 0.7 - k, row[i]) for k, row in enumerate(rows)]
-    for x, y, picture in corners:
-        box = axes.inset_axes([x + 0.02, y, 0.96, 0.96], transform=axes.transData)
+        ends = [i + 0.5, count / 2], [large + 0.75, large - 0.05]
+        axes.plot(*ends, color=colour, lw=width, zorder=0, solid_capstyle="butt")
+        axes.text(i + 0.5, high - 0.33, f"{label}\n{strength:+.2f}", ha="center", va="bottom", fontsize=9, color=colour)
+        corners += [(i, high - 1.35 - k, 1, row[i]) for k, row in enumerate(rows)]
+    for x, word, colour in ((0.4, "excites", "#b2182b"), (count - 0.4, "inhibits", "#2166ac")):
+        axes.text(x, large + 0.2, word, ha="center", fontsize=13, color=colour)
+    for x, y, side, picture in corners:
+        box = axes.inset_axes([x + 0.02, y, side - 0.04, side - 0.04], transform=axes.transData)
         box.imshow(picture, interpolation="lanczos" if len(picture) > 16 else "nearest")  # a photo, or a kernel
         box.set(xticks=[], yticks=[])
     return figure

@@ -507,6 +507,14 @@ def stripe_angles(kernels: np.ndarray, grid: int = 128) -> np.ndarray:
     return np.where(oriented & (peak > 0), (np.degrees(direction[peak]) + 90) % 180, np.nan)
 
 
+def kernel_groups(kernels: np.ndarray) -> dict[str, list[int]]:
+    """Sort kernels, (side, side, 3, n): stripes by angle, no clear angle, and those of which over half is colour."""
+    angles, colour = stripe_angles(kernels), 3 * kernels.var(axis=2).sum((0, 1)) > 0.5 * (kernels**2).sum((0, 1, 2))
+    stripes = [int(i) for i in np.argsort(angles) if angles[i] >= 0 and not colour[i]]
+    rest = np.flatnonzero(np.isnan(angles) & ~colour).tolist()
+    return {"stripes": stripes, "no clear angle": rest, "colours": np.flatnonzero(colour).tolist()}
+
+
 def check(claim: str, truth: bool) -> None:
     """Print a claim with ✓ if it is true, else "not so here"; raise AssertionError only where CHECKS=strict is set."""
     print(f"✓ {claim}" if truth else f"not so here: {claim}")

@@ -50,13 +50,37 @@ def test_a_max_pool_takes_the_ripple_of_shifted_stripes_and_leaves_the_angle():
     assert np.ptp(pooled) / 2 < 0.15 * pooled.mean() and wrong.mean() < 0.2 * pooled.mean()
 
 
-def test_channel_57_falls_silent_without_its_four_exciting_wires(model):
+def test_kernel_groups_hold_every_kernel_once_and_sort_stripes_by_angle(model):
+    kernels = model.get_layer("conv1_conv").kernel.numpy()
+    groups, angles = helpers.kernel_groups(kernels), helpers.stripe_angles(kernels)
+    assert sorted(i for members in groups.values() for i in members) == list(range(64))
+    assert (np.diff(angles[groups["stripes"]]) >= 0).all() and np.isnan(angles[groups["no clear angle"]]).all()
+
+
+def test_channel_57_needs_its_exciting_wires_and_is_choosy_by_its_negative_weights(model):
     assert (model.get_layer("conv2_block1_1_bn").gamma.numpy() > 0).all()  # so a positive weight excites
-    weights = model.get_layer("conv2_block1_1_conv").kernel.numpy()
+    weights = model.get_layer("conv2_block1_1_conv").kernel.numpy()[0, 0]
     waves = drawing.gratings(range(0, 180, 15), 0.25, 4, 32).reshape(-1, 32, 32, 3)
     below = helpers.feature_model(model, "conv2_block1_preact_relu")(helpers.preprocess(waves))
-    cut = weights.copy()
-    cut[0, 0, [28, 47, 14, 51], 57] = 0
-    whole, left = (model.get_layer("conv2_block1_1_bn")(below @ kernel[0, 0]) for kernel in (weights, cut))
-    whole, left = (np.asarray(maps)[:, 4, 4, 57].reshape(12, 4).mean(axis=1).max() for maps in (whole, left))
-    assert whole > 6 and left < 0.5
+    curves = []
+    for cut in ([], [28, 47, 14, 51], weights[:, 57] < 0):
+        left = weights.copy()
+        left[cut, 57] = 0
+        answers = np.asarray(model.get_layer("conv2_block1_1_bn")(below @ left))[:, 4, 4, 57]
+        curves.append(answers.reshape(12, 4).mean(axis=1))
+    whole, unexcited, uninhibited = curves
+    assert whole.max() > 6 and whole.min() < -3 and unexcited.max() < 0.5
+    assert uninhibited.min() > 2 and abs(uninhibited.argmax() - whole.argmax()) <= 1  # steps of 15 degrees
+
+
+def test_channel_5_likes_a_line_least_and_a_ring_more_or_less_than_a_disc_by_size(model):
+    y, x = np.mgrid[-32:32, -32:32]
+    radius, box, line = np.hypot(x, y), np.maximum(abs(x), abs(y)), abs(x + y) < 4
+    features = helpers.feature_model(model, "conv3_block1_1_conv")
+    for r in (4, 5, 7, 10):
+        shapes = np.stack([line, radius < r, (radius < r) & (radius > r - 3), box < r - 0.5])
+        for dark, bright in ((0.85, 0.15), (0.15, 0.85)):
+            drawn = np.where(shapes[..., None], [dark] * 3, bright)
+            peaks = np.asarray(features(helpers.preprocess(drawn)))[:, 2:-2, 2:-2, 5].max(axis=(1, 2))
+            assert peaks.argmin() == 0
+        assert peaks.argmax() == (1 if r == 5 else 2)
