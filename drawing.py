@@ -590,16 +590,6 @@ def census_bars(counts: dict[str, Sequence[int]], relus: Sequence[str]) -> Figur
     return figure
 
 
-def bars(values: dict[str, float], xlabel: str) -> Figure:
-    """Return one bar for each name, from 0 to 1, with its value."""
-    figure = Figure(figsize=(8, 0.42 * len(values) + 0.7), layout="constrained")
-    axes = figure.subplots()
-    axes.bar_label(axes.barh(list(values), list(values.values()), 0.6), fmt="{:.2f}", padding=4)
-    axes.set(xlim=(0, 1), xlabel=xlabel)
-    axes.invert_yaxis()
-    return figure
-
-
 def lines(curves: dict[str, np.ndarray], ticks: Sequence, levels: dict[str, float], xlabel: str, ylabel: str) -> Figure:
     """Return curves over `ticks`, each with its name, above dotted levels, from 0 to 1."""
     figure = Figure(figsize=(8, 3.6), layout="constrained")
