@@ -551,7 +551,7 @@ def class_panels(photo: np.ndarray, maps: np.ndarray, answer: np.ndarray, silent
         found = {one.index: one.probability for one in helpers.top_predictions(logits, 1000)}
         bars = low.barh([helpers.words(one.name) for one in best], [found[one.index] for one in best])
         low.bar_label(bars, fmt="{:.1%}", padding=3, fontsize=9)
-        low.set(xlim=(0, 1.15), xticks=(0, 0.5, 1), xlabel="probability")
+        low.set(xlim=(0, 1.3), xticks=(0, 0.5, 1), xlabel="probability")
         low.invert_yaxis()
         low.tick_params(labelleft=top is places[0, 0])
     return figure
