@@ -526,12 +526,11 @@ def random_network(model: keras.Model, photos: np.ndarray, seed: int = 1) -> ker
     """
     keras.utils.set_random_seed(seed)
     fresh = keras.models.clone_model(model)
-    fresh.trainable = True
     for layer in fresh.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = 0.0  # the statistics of this one pass, nothing of the initial ones
+            layer.trainable, layer.momentum = True, 0.0  # the statistics of this one pass, not the initial ones
     tf.function(fresh)(preprocess(photos), training=True)
-    fresh.trainable = False
+    fresh.trainable = False  # from now on, these statistics
     return fresh
 
 
