@@ -579,6 +579,70 @@ def plot_lines(x: Sequence[float], lines: dict[str, np.ndarray], xlabel: str, yl
         axes.axvline(mark, color="grey", ls=":")
     axes.axhline(0, color="black", lw=0.8)
     axes.set(xlabel=xlabel, ylabel=ylabel)
+
+
+# --------------------------------------------------------------------------------- what a picture is worth, notebook 05
+
+
+def draw_rounds(pictures: Sequence[np.ndarray], pairs: Sequence[np.ndarray]) -> Figure:
+    """Return rounds of a game, two in a row: the picture of a channel, then two photos, A and B."""
+    tiles = [tile for picture, pair in zip(pictures, pairs, strict=True) for tile in (picture, *pair)]
+    titles = [title for number in range(len(pictures)) for title in (f"round {number + 1}", "A", "B")]
+    return image_grid(tiles, titles, 6)
+
+
+def class_panels(photo: np.ndarray, maps: np.ndarray, answer: np.ndarray, silent: dict[int, np.ndarray]) -> Figure:
+    """Return a photo over its five best classes, and beside it, lit by each silenced channel, what is left of them.
+
+    `maps` is (height, width, channels); `answer` and the values of `silent`, {channel: …}, are logits.
+    """
+    best, stride = helpers.top_predictions(answer), len(photo) // len(maps)
+    figure = Figure(figsize=(9.6, 4.9), layout="constrained")
+    places = figure.subplots(2, 1 + len(silent), height_ratios=(1.6, 1))
+    lit = [photo, *(overlay(photo, maps[:, :, channel], stride) for channel in silent)]
+    titles = ["the photo, nothing silenced", *(f"channel {channel} lit, then silenced" for channel in silent)]
+    for (top, low), picture, title, logits in zip(places.T, lit, titles, (answer, *silent.values()), strict=True):
+        top.imshow(picture)
+        top.set_title(title, fontsize=11)
+        top.axis("off")
+        found = {one.index: one.probability for one in helpers.top_predictions(logits, 1000)}
+        bars = low.barh([helpers.words(one.name) for one in best], [found[one.index] for one in best])
+        low.bar_label(bars, fmt="{:.1%}", padding=3, fontsize=9)
+        low.set(xlim=(0, 1.3), xticks=(0, 0.5, 1), xlabel="probability")
+        low.invert_yaxis()
+        low.tick_params(labelleft=top is places[0, 0])
+    return figure
+
+
+def fall_panel(falls: dict[str, Sequence[float]]) -> Figure:
+    """Return a row of marks for each class: the falls for the channel lit most, for the named one, for the others."""
+    figure = Figure(figsize=(9.6, 4.8), layout="constrained")
+    axes = figure.subplots()
+    for row, values in enumerate(falls.values()):
+        labels = ("twelve others", "the channel that lights up most", "the channel that the gradient names")
+        groups = values[2:], values[:1], values[1:2]
+        for group, label, (marker, colour) in zip(groups, labels, ("|k", ("D", "C0"), ("^", "C1")), strict=True):
+            label = "_" if row else label
+            axes.plot(group, [row] * len(group), marker, color=colour, ms=9, alpha=0.85, label=label)
+    axes.axvline(0, color="black", lw=0.8)
+    axes.set(yticks=range(len(falls)), yticklabels=falls, ylim=(len(falls) - 0.4, -0.6))
+    axes.set(xlabel="fall of the class's score when the channel is silenced")
+    figure.legend(loc="outside upper center", ncols=3)
+    return figure
+
+
+def census_bars(counts: dict[str, Sequence[int]], relus: Sequence[str]) -> Figure:
+    """Return stacked bars over the ReLUs, by name, with one colour for each kind and a tick where a stage begins."""
+    figure = Figure(figsize=(9.6, 2.9), layout="constrained")
+    axes, bottom = figure.subplots(), 0
+    for (kind, values), colour in zip(counts.items(), ("#222222", "#e6ab02"), strict=True):
+        axes.bar(range(len(values)), values, 0.8, bottom, color=colour, label=f"{kind}: {sum(values)} channels")
+        bottom = bottom + np.array(values)
+    starts = [relus.index(f"conv{stage}_block1_preact_relu") for stage in range(2, 6)]
+    for start in starts:
+        axes.axvline(start - 0.5, color="grey", lw=0.8, ls=":")
+    axes.set(xticks=starts, xlabel="ReLU, from the photo to the answer", ylabel="channels")
+    axes.set_xticklabels([f"conv{stage} →" for stage in range(2, 6)], ha="left")
     axes.legend()
     return figure
 
@@ -605,3 +669,22 @@ def class_gallery(gallery: Sequence[helpers.ClassPicture], columns: int = 5) -> 
         verdict = {0: "both name it", 1: f"one says: {others and others[0]}"}.get(len(others), " · ".join(others))
         titles.append(f"{names[entry.index]}\n{verdict}")
     return image_grid([entry.image for entry in gallery], titles, columns)
+
+
+def lines(curves: dict[str, np.ndarray], ticks: Sequence, levels: dict[str, float], xlabel: str, ylabel: str) -> Figure:
+    """Return curves over `ticks`, each with its name, above dotted levels, from 0 to 1."""
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for number, (name, values) in enumerate(curves.items()):
+        axes.plot(range(len(ticks)), values, "os^"[number % 3] + "-", lw=2, ms=7, label=name)
+        for place, value in enumerate(values):
+            up = value == max(other[place] for other in curves.values())
+            axes.annotate(
+                f"{value:.2f}", (place, value), (0, 9 if up else -17), textcoords="offset points", ha="center"
+            )
+    for number, (name, value) in enumerate(levels.items()):
+        axes.axhline(value, color="grey", lw=1, ls=(":", "--")[number % 2], label=f"{name}: {value:.2f}")
+    axes.set(ylim=(0, 1), xticks=range(len(ticks)), xlabel=xlabel, ylabel=ylabel)
+    axes.set_xticklabels([str(tick) for tick in ticks])
+    axes.legend(loc="upper left", fontsize=9)
+    return figure

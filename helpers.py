@@ -309,6 +309,13 @@ def natural_inputs(
     return NaturalInputs(np.stack([crop for crop, _ in crops]), [name for _, name in crops])
 
 
+def probe_photos(size: int = 128) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return the probe photos, uint8, (n, size, size, 3), and the columns of data/probe/labels.csv, (n,) each."""
+    rows = [line.split(",") for line in (PROBE / "labels.csv").read_text(encoding="utf-8").splitlines()]
+    columns = {name: np.array(column) for name, *column in zip(*rows, strict=True)}
+    return np.uint8(255 * load_images([PROBE / file for file in columns["file"]], size) + 0.5), columns
+
+
 def _reduced_photos(paths: list[Path], most: int, side: int) -> list[tuple[Image.Image, str]]:
     """Open at most `most` photos, evenly chosen, their shorter side at most `side` px, each with a name of its own."""
     paths = paths[:: -(-len(paths) // most)]  # of a larger folder every second photo, or third, …
@@ -520,6 +527,20 @@ def check(claim: str, truth: bool) -> None:
     print(f"✓ {claim}" if truth else f"not so here: {claim}")
     if not truth and os.environ.get("CHECKS") == "strict":
         raise AssertionError(f"measured otherwise: {claim}")
+
+
+def random_network(model: keras.Model, photos: np.ndarray, seed: int = 1) -> keras.Model:
+    """Return an untrained network of the same architecture, its BatchNorm statistics estimated on photos: without
+    these the signal would fade from layer to layer, and a comparison would not be fair.
+    """
+    keras.utils.set_random_seed(seed)
+    fresh = keras.models.clone_model(model)
+    for layer in fresh.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable, layer.momentum = True, 0.0  # the statistics of this one pass, not the initial ones
+    tf.function(fresh)(preprocess(photos), training=True)
+    fresh.trainable = False  # from now on, these statistics
+    return fresh
 
 
 # ------------------------------------------------------------------------------------------- activation maximization

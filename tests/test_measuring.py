@@ -106,3 +106,15 @@ def test_check_prints_and_raises_only_when_strict(monkeypatch, capsys):
     monkeypatch.setenv("CHECKS", "strict")
     with pytest.raises(AssertionError, match="snow is green"):
         helpers.check("snow is green", False)
+
+
+def test_a_random_network_keeps_its_signal_and_leaves_the_model_alone(model):
+    before = model.get_weights()[0].copy()
+    images, labels = helpers.probe_photos(64)
+    assert images.shape == (344, 64, 64, 3) and {len(column) for column in labels.values()} == {344}
+    fresh, again = (helpers.random_network(model, images[::8], seed) for seed in (1, 1))
+    for one, other in zip(fresh.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+    answers = helpers.channel_responses(fresh, "conv5_block3_preact_relu", images[:16])
+    assert 0.1 < answers.mean() < 2 and answers.std(axis=0).mean() > 0.01  # BatchNorm alone gives about 0.4
+    np.testing.assert_array_equal(model.get_weights()[0], before)

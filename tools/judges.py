@@ -64,7 +64,7 @@ def shares(rows: list[dict]) -> dict[str, tuple[float, float]]:
 if __name__ == "__main__":
     verdicts = judge(*read_pictures(Path(sys.argv[1])))
     with open(sys.argv[2], "w", newline="") if len(sys.argv) > 2 else sys.stdout as table:
-        writer = csv.DictWriter(table, FIELDS)
+        writer = csv.DictWriter(table, FIELDS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(verdicts)
     print(shares(verdicts), file=sys.stderr)
