@@ -431,6 +431,17 @@ def show_weights(kernels: np.ndarray, titles: Sequence[str]) -> Figure:
     return figure
 
 
+def kernel_groups(kernels: np.ndarray) -> dict[str, list[int]]:
+    """Sort kernels, (side, side, 3, n): stripes by angle, no clear angle, and those of which over half is colour."""
+    angles, colour = (
+        helpers.stripe_angles(kernels),
+        3 * kernels.var(axis=2).sum((0, 1)) > 0.5 * (kernels**2).sum((0, 1, 2)),
+    )
+    stripes = [int(i) for i in np.argsort(angles) if angles[i] >= 0 and not colour[i]]
+    rest = np.flatnonzero(np.isnan(angles) & ~colour).tolist()
+    return {"stripes": stripes, "no clear angle": rest, "colours": np.flatnonzero(colour).tolist()}
+
+
 def show_kernels(kernels: np.ndarray, groups: dict[str, Sequence[int]], titles=None, columns: int = 11) -> Figure:
     """Return kernels, (side, side, 3, n), as painted tiles, each on its own scale, each group under its heading.
 
@@ -579,6 +590,32 @@ def plot_lines(x: Sequence[float], lines: dict[str, np.ndarray], xlabel: str, yl
         axes.axvline(mark, color="grey", ls=":")
     axes.axhline(0, color="black", lw=0.8)
     axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.legend()
+    return figure
+
+
+def picture_rows(rows: dict[str, tuple[Sequence[np.ndarray], Sequence]]) -> Figure:
+    """Return rows of pictures, {row's title: (pictures, their titles)}, all of one size whatever their pixels."""
+    columns = max(len(pictures) for pictures, _ in rows.values())
+    figure = Figure(figsize=(9.6, len(rows) * (9.6 / columns + 0.5)), layout="constrained")
+    parts = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
+    for part, (row, (pictures, titles)) in zip(parts, rows.items(), strict=True):
+        part.suptitle(row, fontsize=11, x=0.01, ha="left", weight="bold")
+        for place, picture, title in zip(part.subplots(1, columns), pictures, titles, strict=True):
+            place.imshow(picture, interpolation="lanczos")
+            place.set_title(title, fontsize=9, pad=3)
+            place.axis("off")
+    return figure
+
+
+def class_gallery(gallery: Sequence[helpers.ClassPicture], columns: int = 5) -> Figure:
+    """Return class pictures, each under its class; where a judge names another first, under that name, too."""
+    names, titles = [helpers.words(name) for name in helpers.class_names()], []
+    for entry in gallery:
+        others = [names[first] for first in entry.named.values() if first != entry.index]
+        verdict = {0: "both name it", 1: f"one says: {others and others[0]}"}.get(len(others), " · ".join(others))
+        titles.append(f"{names[entry.index]}\n{verdict}")
+    return image_grid([entry.image for entry in gallery], titles, columns)
 
 
 # --------------------------------------------------------------------------------- what a picture is worth, notebook 05
@@ -645,30 +682,6 @@ def census_bars(counts: dict[str, Sequence[int]], relus: Sequence[str]) -> Figur
     axes.set_xticklabels([f"conv{stage} →" for stage in range(2, 6)], ha="left")
     axes.legend()
     return figure
-
-
-def picture_rows(rows: dict[str, tuple[Sequence[np.ndarray], Sequence]]) -> Figure:
-    """Return rows of pictures, {row's title: (pictures, their titles)}, all of one size whatever their pixels."""
-    columns = max(len(pictures) for pictures, _ in rows.values())
-    figure = Figure(figsize=(9.6, len(rows) * (9.6 / columns + 0.5)), layout="constrained")
-    parts = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
-    for part, (row, (pictures, titles)) in zip(parts, rows.items(), strict=True):
-        part.suptitle(row, fontsize=11, x=0.01, ha="left", weight="bold")
-        for place, picture, title in zip(part.subplots(1, columns), pictures, titles, strict=True):
-            place.imshow(picture, interpolation="lanczos")
-            place.set_title(title, fontsize=9, pad=3)
-            place.axis("off")
-    return figure
-
-
-def class_gallery(gallery: Sequence[helpers.ClassPicture], columns: int = 5) -> Figure:
-    """Return class pictures, each under its class; where a judge names another first, under that name, too."""
-    names, titles = [helpers.words(name) for name in helpers.class_names()], []
-    for entry in gallery:
-        others = [names[first] for first in entry.named.values() if first != entry.index]
-        verdict = {0: "both name it", 1: f"one says: {others and others[0]}"}.get(len(others), " · ".join(others))
-        titles.append(f"{names[entry.index]}\n{verdict}")
-    return image_grid([entry.image for entry in gallery], titles, columns)
 
 
 def lines(curves: dict[str, np.ndarray], ticks: Sequence, levels: dict[str, float], xlabel: str, ylabel: str) -> Figure:

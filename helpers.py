@@ -514,14 +514,6 @@ def stripe_angles(kernels: np.ndarray, grid: int = 128) -> np.ndarray:
     return np.where(oriented & (peak > 0), (np.degrees(direction[peak]) + 90) % 180, np.nan)
 
 
-def kernel_groups(kernels: np.ndarray) -> dict[str, list[int]]:
-    """Sort kernels, (side, side, 3, n): stripes by angle, no clear angle, and those of which over half is colour."""
-    angles, colour = stripe_angles(kernels), 3 * kernels.var(axis=2).sum((0, 1)) > 0.5 * (kernels**2).sum((0, 1, 2))
-    stripes = [int(i) for i in np.argsort(angles) if angles[i] >= 0 and not colour[i]]
-    rest = np.flatnonzero(np.isnan(angles) & ~colour).tolist()
-    return {"stripes": stripes, "no clear angle": rest, "colours": np.flatnonzero(colour).tolist()}
-
-
 def check(claim: str, truth: bool) -> None:
     """Print a claim with ✓ if it is true, else "not so here"; raise AssertionError only where CHECKS=strict is set."""
     print(f"✓ {claim}" if truth else f"not so here: {claim}")
@@ -1003,8 +995,6 @@ def class_pictures(folder: str | os.PathLike = ROOT / "data" / "pictures" / "cla
         raise ValueError(f"no pictures with verdicts in {folder}: `git checkout -- data/pictures` restores them")
     with table.open(encoding="utf-8") as rows:
         verdicts = [(int(row["class"]), row["judge"], int(row["first"])) for row in csv.DictReader(rows)]
-    named = {int(file.stem.split("_")[0]): file for file in files}
-    return [
-        ClassPicture(np.asarray(Image.open(file)), index, {judge: first for c, judge, first in verdicts if c == index})
-        for index, file in named.items()
-    ]
+    classes = [int(file.stem.split("_")[0]) for file in files]
+    named = [{judge: first for c, judge, first in verdicts if c == index} for index in classes]
+    return [ClassPicture(np.asarray(Image.open(f)), *rest) for f, *rest in zip(files, classes, named, strict=True)]

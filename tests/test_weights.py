@@ -52,7 +52,7 @@ def test_a_max_pool_takes_the_ripple_of_shifted_stripes_and_leaves_the_angle():
 
 def test_kernel_groups_hold_every_kernel_once_and_sort_stripes_by_angle(model):
     kernels = model.get_layer("conv1_conv").kernel.numpy()
-    groups, angles = helpers.kernel_groups(kernels), helpers.stripe_angles(kernels)
+    groups, angles = drawing.kernel_groups(kernels), helpers.stripe_angles(kernels)
     assert sorted(i for members in groups.values() for i in members) == list(range(64))
     assert (np.diff(angles[groups["stripes"]]) >= 0).all() and np.isnan(angles[groups["no clear angle"]]).all()
 
