@@ -219,6 +219,13 @@ def lit_grid(photos, maps, stride: int, titles: Sequence[str], columns: int, lim
     return image_grid(lit, titles, columns, width=9.6 if columns > 3 else 8)
 
 
+def false_colours(components: np.ndarray) -> np.ndarray:
+    """Return three numbers a position, (n, rows, columns, 3), as red, green and blue in [0, 1]: from the first to the
+    99th of a hundred."""
+    low, high = np.percentile(components, [1, 99], axis=(0, 1, 2))
+    return np.clip((components - low) / (high - low), 0, 1)
+
+
 def look_inside(model: keras.Model, photo: str | os.PathLike | np.ndarray, layer: str = "conv4_block6_out") -> Figure:
     """Return one figure of a photo, a path or an array (height, width, 3): its five classes, the class map of the
     first, and the three channels of a layer that stand out most on it, each with its map and its picture.
@@ -602,7 +609,7 @@ def picture_rows(rows: dict[str, tuple[Sequence[np.ndarray], Sequence]]) -> Figu
     for part, (row, (pictures, titles)) in zip(parts, rows.items(), strict=True):
         part.suptitle(row, fontsize=11, x=0.01, ha="left", weight="bold")
         for place, picture, title in zip(part.subplots(1, columns), pictures, titles, strict=True):
-            place.imshow(picture, interpolation="lanczos")
+            place.imshow(picture, interpolation="lanczos" if len(picture) > 112 else "nearest")  # or a painted map
             place.set_title(title, fontsize=9, pad=3)
             place.axis("off")
     return figure
