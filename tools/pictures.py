@@ -41,8 +41,9 @@ PHOTO_ON_ITS_WAY = [(0, 0.033, 0.333, 0.493), (0.667, 0.033, 1, 0.493), (0.333, 
 PICTURES = {  # name: notebook, and what to join: how a figure's alt text begins, a part (left, top, right, bottom of 1)
     "01": ("01", [("One photo on its way", part) for part in PHOTO_ON_ITS_WAY]),
     "02": ("02", [("An astronaut and an officer", WHOLE)]),
-    "03": ("03", [("A circuit: dots", (0, 0.362, 1, 1))]),
+    "03": ("03", [("A circuit: dots", (0, 0.338, 1, 1))]),
     "04": ("04", [*LADDER_TILES, *GALLERY_CARDS]),
+    "05": ("05", [("Three channels, 85, 853", (0, 0.0485, 1, 0.3395))]),
     "inside": ("02", [("A photo, its five classes", WHOLE)]),  # these two are for the README
     "ladder": ("04", [(LADDER, WHOLE)]),
 }
