@@ -601,10 +601,10 @@ def plot_lines(x: Sequence[float], lines: dict[str, np.ndarray], xlabel: str, yl
     return figure
 
 
-def picture_rows(rows: dict[str, tuple[Sequence[np.ndarray], Sequence]]) -> Figure:
+def picture_rows(rows: dict[str, tuple[Sequence[np.ndarray], Sequence]], width: float = 9.6) -> Figure:
     """Return rows of pictures, {row's title: (pictures, their titles)}, all of one size whatever their pixels."""
     columns = max(len(pictures) for pictures, _ in rows.values())
-    figure = Figure(figsize=(9.6, len(rows) * (9.6 / columns + 0.5)), layout="constrained")
+    figure = Figure(figsize=(width, len(rows) * (width / columns + 0.5)), layout="constrained")
     parts = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
     for part, (row, (pictures, titles)) in zip(parts, rows.items(), strict=True):
         part.suptitle(row, fontsize=11, x=0.01, ha="left", weight="bold")
