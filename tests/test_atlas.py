@@ -18,6 +18,7 @@ from PIL import Image
 import helpers
 
 LAYER, COUNT = "conv1_conv", 40  # three chunks
+NATURAL_INPUTS = helpers.natural_inputs  # `built` puts another in its place
 STORED = sorted(path.stem for path in helpers.ATLAS.glob("*.json"))
 KILLED = f"""
 import os, pathlib, signal, sys
@@ -138,7 +139,7 @@ def test_pictures_made_anew(model, layer):
     channels = [len(about["channels"]) * place // 7 for place in ((1, 3, 6) if layer == "conv2_block3_out" else (2, 5))]
     made = helpers.maximize(model, layer, channels, about["recipe"]["size"], about["recipe"]["steps"]).images
     if max(distance(layer, c, image, about["tile"]) for c, image in zip(channels, made, strict=True)) >= 8:
-        natural = helpers.channel_responses(model, layer, helpers.natural_inputs(about["recipe"]["size"]).images)
+        natural = helpers.channel_responses(model, layer, NATURAL_INPUTS(about["recipe"]["size"]).images)
         found = helpers.drive(model, layer, channels, made, natural).drive
         assert found == pytest.approx([about["channels"][c]["drive"] for c in channels], rel=0.3)
     assert website.stride(layer) == min(32, helpers.receptive_field(model, layer).stride)
