@@ -49,7 +49,7 @@ def lab(tmp_path_factory):
         (home / "log").open("w") as log,
         subprocess.Popen(
             [sys.executable, "-m", "jupyterlab", "--no-browser", *options],
-            env=os.environ | places | {"IPYTHONDIR": str(home / "ipython")},
+            env=os.environ | places | {"IPYTHONDIR": str(home / "ipython"), "TQDM_DISABLE": ""},
             stdout=log,
             stderr=subprocess.STDOUT,
         ) as server,
