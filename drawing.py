@@ -178,9 +178,8 @@ def map_on_photo(photo: np.ndarray, activations: np.ndarray, stride: int, title:
     figure = Figure(figsize=(9.6, 3.2), layout="constrained")
     axes = figure.subplots(1, 3)
     axes[0].imshow(photo)
-    figure.colorbar(axes[1].imshow(activations, vmin=0), ax=axes[1], shrink=0.85, label=label).outline.set_visible(
-        False
-    )
+    drawn = axes[1].imshow(activations, vmin=0)
+    figure.colorbar(drawn, ax=axes[1], shrink=0.85, label=label).outline.set_visible(False)
     axes[2].imshow(overlay(photo, activations, stride))
     titles = "the photo", f"{title}, {len(activations)} × {len(activations[0])} positions", "the two together"
     for place, text in zip(axes, titles, strict=True):
@@ -220,8 +219,9 @@ def lit_grid(photos, maps, stride: int, titles: Sequence[str], columns: int, lim
 
 
 def false_colours(components: np.ndarray) -> np.ndarray:
-    """Return three numbers a position, (n, rows, columns, 3), as red, green and blue in [0, 1]: from the first to the
-    99th of a hundred."""
+    """Return three numbers a position, (n, rows, columns, 3), as red, green and blue in [0, 1]: the 1st percentile of
+    each is 0, the 99th is 1.
+    """
     low, high = np.percentile(components, [1, 99], axis=(0, 1, 2))
     return np.clip((components - low) / (high - low), 0, 1)
 
@@ -271,7 +271,7 @@ def prediction_bars(photo: np.ndarray, logits: np.ndarray) -> Figure:
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.6))
     left.imshow(photo)
     left.axis("off")
-    bars = right.barh([p.name.replace("_", " ") for p in best], [p.probability for p in best], color="#3182bd")
+    bars = right.barh([helpers.words(p.name) for p in best], [p.probability for p in best], color="#3182bd")
     right.bar_label(bars, fmt="%.2f", padding=3)
     right.set(xlim=(0, 1.1), xlabel="probability")
     right.invert_yaxis()
@@ -440,10 +440,8 @@ def show_weights(kernels: np.ndarray, titles: Sequence[str]) -> Figure:
 
 def kernel_groups(kernels: np.ndarray) -> dict[str, list[int]]:
     """Sort kernels, (side, side, 3, n): stripes by angle, no clear angle, and those of which over half is colour."""
-    angles, colour = (
-        helpers.stripe_angles(kernels),
-        3 * kernels.var(axis=2).sum((0, 1)) > 0.5 * (kernels**2).sum((0, 1, 2)),
-    )
+    angles = helpers.stripe_angles(kernels)
+    colour = 3 * kernels.var(axis=2).sum((0, 1)) > 0.5 * (kernels**2).sum((0, 1, 2))
     stripes = [int(i) for i in np.argsort(angles) if angles[i] >= 0 and not colour[i]]
     rest = np.flatnonzero(np.isnan(angles) & ~colour).tolist()
     return {"stripes": stripes, "no clear angle": rest, "colours": np.flatnonzero(colour).tolist()}
@@ -587,17 +585,26 @@ def filmstrip(frames: dict[int, np.ndarray], curve: Sequence[float], ylabel: str
     return figure
 
 
-def plot_lines(x: Sequence[float], lines: dict[str, np.ndarray], xlabel: str, ylabel: str, marks=()) -> Figure:
-    """Return a plot of lines, {label: values at x}, from 0 up or below, with dotted vertical lines at `marks`."""
-    figure = Figure(figsize=(8, 3.4), layout="constrained")
+def plot_lines(x: Sequence, curves: dict[str, np.ndarray], xlabel: str, ylabel: str, levels=None) -> Figure:
+    """Return curves, {name: values}, over `x`, numbers or words, and dotted `levels`, {name: value}, if given.
+
+    Where there are only a few values, they are written beside the curves.
+    """
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
     axes = figure.subplots()
-    for label, values in lines.items():
-        axes.plot(x, values, "o-", ms=4, lw=2, label=label)
-    for mark in marks:
-        axes.axvline(mark, color="grey", ls=":")
-    axes.axhline(0, color="black", lw=0.8)
+    places = x if len(x) > 8 else range(len(x))
+    for number, (name, values) in enumerate(curves.items()):
+        axes.plot(places, values, "os^"[number % 3] + "-", lw=2, ms=5, label=name)
+        for i, value in enumerate(values if len(x) <= 8 else ()):
+            shift = 9 if value == max(other[i] for other in curves.values()) else -17
+            axes.annotate(f"{value:.2f}", (i, value), (0, shift), textcoords="offset points", ha="center")
+    for number, (name, value) in enumerate((levels or {}).items()):
+        axes.axhline(value, color="grey", lw=1, ls=(":", "--")[number % 2], label=f"{name}: {value:.2f}")
+    if len(x) <= 8:
+        axes.set(ylim=(0, 1), xticks=places)
+        axes.set_xticklabels([str(tick) for tick in x])
     axes.set(xlabel=xlabel, ylabel=ylabel)
-    axes.legend()
+    figure.legend(loc="outside upper center", ncols=4)
     return figure
 
 
@@ -620,7 +627,7 @@ def class_gallery(gallery: Sequence[helpers.ClassPicture], columns: int = 5) -> 
     names, titles = [helpers.words(name) for name in helpers.class_names()], []
     for entry in gallery:
         others = [names[first] for first in entry.named.values() if first != entry.index]
-        verdict = {0: "both name it", 1: f"one says: {others and others[0]}"}.get(len(others), " · ".join(others))
+        verdict = f"one says: {others[0]}" if len(others) == 1 else " · ".join(others) or "both name it"
         titles.append(f"{names[entry.index]}\n{verdict}")
     return image_grid([entry.image for entry in gallery], titles, columns)
 
@@ -688,23 +695,4 @@ def census_bars(counts: dict[str, Sequence[int]], relus: Sequence[str]) -> Figur
     axes.set(xticks=starts, xlabel="ReLU, from the photo to the answer", ylabel="channels")
     axes.set_xticklabels([f"conv{stage} →" for stage in range(2, 6)], ha="left")
     axes.legend()
-    return figure
-
-
-def lines(curves: dict[str, np.ndarray], ticks: Sequence, levels: dict[str, float], xlabel: str, ylabel: str) -> Figure:
-    """Return curves over `ticks`, each with its name, above dotted levels, from 0 to 1."""
-    figure = Figure(figsize=(8, 3.6), layout="constrained")
-    axes = figure.subplots()
-    for number, (name, values) in enumerate(curves.items()):
-        axes.plot(range(len(ticks)), values, "os^"[number % 3] + "-", lw=2, ms=7, label=name)
-        for place, value in enumerate(values):
-            up = value == max(other[place] for other in curves.values())
-            axes.annotate(
-                f"{value:.2f}", (place, value), (0, 9 if up else -17), textcoords="offset points", ha="center"
-            )
-    for number, (name, value) in enumerate(levels.items()):
-        axes.axhline(value, color="grey", lw=1, ls=(":", "--")[number % 2], label=f"{name}: {value:.2f}")
-    axes.set(ylim=(0, 1), xticks=range(len(ticks)), xlabel=xlabel, ylabel=ylabel)
-    axes.set_xticklabels([str(tick) for tick in ticks])
-    axes.legend(loc="upper left", fontsize=9)
     return figure

@@ -311,7 +311,7 @@ def natural_inputs(
 
 def probe_photos(size: int = 128) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return the probe photos, uint8, (n, size, size, 3), and the columns of data/probe/labels.csv, (n,) each."""
-    rows = [line.split(",") for line in (PROBE / "labels.csv").read_text(encoding="utf-8").splitlines()]
+    rows = csv.reader((PROBE / "labels.csv").read_text(encoding="utf-8").splitlines())
     columns = {name: np.array(column) for name, *column in zip(*rows, strict=True)}
     return np.uint8(255 * load_images([PROBE / file for file in columns["file"]], size) + 0.5), columns
 

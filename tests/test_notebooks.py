@@ -9,13 +9,11 @@ import subprocess
 import sys
 
 import links
-import numpy as np
 import pictures
 import pytest
 from conftest import ROOT
 from PIL import Image
 
-SECOND_EDITION = ["01", "02", "03", "04", "05"]  # the numbers of the notebooks that have been rewritten
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LIMITS_MB = {"04": 2.5, "05": 2.5}
 LOCAL_PATHS = re.compile(r"(/root/|/home/|/tmp/|/Users/|/content/|[A-Z]:\\)")
@@ -84,28 +82,25 @@ def lines(cell):
 
 
 def test_form(path, cells):
-    """Short cells and few, the five headings that all have, and, in the second edition, a picture before any code."""
+    """A picture before any code, short cells and few, and the headings that all five have."""
     assert all(cell["source"].strip() for cell in cells)
     headings = re.findall(r"(?m)^#+ .+$", re.sub(r"(?ms)^```.*?^```", "", prose(cells)))
     assert [heading for heading in headings if heading.startswith("# ")] == headings[:1]
     required = ["## Setup", "## What this does not show", "## Takeaways", "## Exercises", "## References"]
     assert [heading for heading in headings if heading in required] == required
     assert all(words in prose(cells) for words in ("**Overview.**", "**What to see.**", "<details>"))
-    second = path.name[:2] in SECOND_EDITION
     end = next(i for i, cell in enumerate(cells) if re.search("(?m)^## Takeaways", cell["source"]))
-    most_cells, most_lines, most_words = (18, 16, 1500) if second else (30, 25, 2500)
-    assert 10 <= len(code(cells[:end])) <= most_cells
-    assert max(len(lines(cell)) for cell in code(cells)) <= most_lines
+    assert 10 <= len(code(cells[:end])) <= 18
+    assert max(len(lines(cell)) for cell in code(cells)) <= 16
+    assert max(len(line) for cell in code(cells) for line in lines(cell)) <= 100
     told = re.sub(r"\(https?:[^)]*\)|!\[[^\]]*\]\([^)]*\)", "", prose(cells[:end]))
-    assert len(re.findall(r"\w+", told)) <= most_words
-    if second:
-        first = next(i for i, cell in enumerate(cells) if figures([cell]))
-        assert sum(len(lines(cell)) for cell in code(cells[: first + 1])) <= 20
-        assert max(len(line) for cell in code(cells) for line in lines(cell)) <= 100
-        start = cells.index(code(cells)[0])
-        (opening, *_) = re.findall(r"!\[[^\]]{20,}\]\((?!\w+:)([^)]+\.(?:png|jpe?g))\)", prose(cells[:start]))
-        assert (path.parent / opening).exists()
-        assert sum(text_of(output).count("✓") for cell in code(cells) for output in cell["outputs"]) <= 4
+    assert len(re.findall(r"\w+", told)) <= 1500
+    first = next(i for i, cell in enumerate(cells) if figures([cell]))
+    assert sum(len(lines(cell)) for cell in code(cells[: first + 1])) <= 20
+    start = cells.index(code(cells)[0])
+    (opening, *_) = re.findall(r"!\[[^\]]{20,}\]\((?!\w+:)([^)]+\.(?:png|jpe?g))\)", prose(cells[:start]))
+    assert (path.parent / opening).exists()
+    assert sum(text_of(output).count("✓") for cell in code(cells) for output in cell["outputs"]) <= 4
 
 
 def test_some_cells_are_compared_and_these_print_no_float(cells):
@@ -176,7 +171,8 @@ def test_relative_links_of_the_pages(page):
         assert "://" in link or (page.parent / link).exists(), f"{link} leads nowhere"
 
 
-def test_the_picture_of_the_readme_is_the_ladder_of_notebook_04():
-    ladder = pictures.figure(next(path for path in NOTEBOOKS if path.name.startswith("04")), "The ladder")
-    stored = Image.open(ROOT / "data" / "pictures" / "ladder.jpg").convert("RGB")
-    assert stored.size == ladder.size and np.abs(np.int16(stored) - np.int16(ladder)).mean() < 10
+@pytest.mark.parametrize("name", pictures.README)
+def test_the_pictures_of_the_readme_are_figures_of_the_notebooks(name):
+    number, alt = pictures.README[name]
+    notebook = next(path for path in NOTEBOOKS if path.name.startswith(number))
+    assert (ROOT / "data" / "pictures" / f"{name}.jpg").read_bytes() == pictures.stored(notebook, alt)

@@ -38,45 +38,38 @@ LADDER, GALLERY = "The ladder", "Twenty pictures of classes"
 LADDER_TILES = [(LADDER, tile(0, 1)), (LADDER, tile(1, 5)), (LADDER, tile(2, 5))]
 GALLERY_CARDS = [(GALLERY, card(0, 0)), (GALLERY, card(1, 0)), (GALLERY, card(3, 2))]
 PHOTO_ON_ITS_WAY = [(0, 0.033, 0.333, 0.493), (0.667, 0.033, 1, 0.493), (0.333, 0.528, 0.667, 0.988)]
-PICTURES = {  # name: notebook, and what to join: how a figure's alt text begins, a part (left, top, right, bottom of 1)
-    "01": ("01", [("One photo on its way", part) for part in PHOTO_ON_ITS_WAY]),
-    "02": ("02", [("An astronaut and an officer", WHOLE)]),
-    "03": ("03", [("A circuit: dots", (0, 0.338, 1, 1))]),
-    "04": ("04", [*LADDER_TILES, *GALLERY_CARDS]),
-    "05": ("05", [("Three channels, 85, 853", (0, 0.0485, 1, 0.3395))]),
-    "inside": ("02", [("A photo, its five classes", WHOLE)]),  # these two are for the README
-    "ladder": ("04", [(LADDER, WHOLE)]),
+PICTURES = {  # notebook: what to join: how a figure's alt text begins, a part of it (left, top, right, bottom of 1)
+    "01": [("One photo on its way", part) for part in PHOTO_ON_ITS_WAY],
+    "02": [("An astronaut and an officer", WHOLE)],
+    "03": [("A circuit: dots", (0, 0.338, 1, 1))],
+    "04": [*LADDER_TILES, *GALLERY_CARDS],
+    "05": [("Three channels, 85, 853", (0, 0.0485, 1, 0.3395))],
 }
+README = {"inside": ("02", "A photo, its five classes"), "ladder": ("04", LADDER)}  # figures that it shows as they are
 
 
-def figure(notebook: Path, alt: str) -> Image.Image:
+def stored(notebook: Path, alt: str) -> bytes:
     """Return the stored figure whose alt text begins with `alt`; ValueError if there is none."""
     for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
         for output in cell.get("outputs", []):
             for mime, values in output.get("metadata", {}).items():
                 if isinstance(values, dict) and values.get("alt", "").startswith(alt):
-                    return Image.open(io.BytesIO(base64.b64decode(output["data"][mime]))).convert("RGB")
+                    return base64.b64decode(output["data"][mime])
     raise ValueError(f"{notebook.name} has no figure whose alt text begins with {alt!r}: execute it first")
 
 
-def strip(parts: list[tuple[Image.Image, tuple[float, ...]]], limit: int, width: int = 1000) -> bytes:
+def strip(parts: list[tuple[bytes, tuple[float, ...]]], width: int = 1000, limit: int = 60_000) -> bytes:
     """Return parts of pictures, of one height, side by side as a JPEG, as good as `limit` bytes allow."""
-    cut = [
-        picture.crop([round(b * side) for b, side in zip(box, picture.size * 2, strict=True)]) for picture, box in parts
-    ]
+    cut = []
+    for data, box in parts:
+        picture = Image.open(io.BytesIO(data)).convert("RGB")
+        cut.append(picture.crop([round(b * side) for b, side in zip(box, picture.size * 2, strict=True)]))
     height = max(part.height for part in cut)
     cut = [part.resize((round(part.width * height / part.height), height), Image.Resampling.LANCZOS) for part in cut]
-    joined = Image.new("RGB", (sum(part.width for part in cut), height), "white")
-    for number, part in enumerate(cut):
-        joined.paste(part, (sum(before.width for before in cut[:number]), 0))
+    joined = Image.fromarray(np.hstack([np.asarray(part) for part in cut]))
     joined.thumbnail((width, width), Image.Resampling.LANCZOS)
-    return jpeg(joined, limit)
-
-
-def jpeg(picture: Image.Image, limit: int = 60_000) -> bytes:
-    """Return a picture as a JPEG, as good as `limit` bytes allow."""
     for quality in range(90, 20, -5):
-        picture.save(buffer := io.BytesIO(), "jpeg", quality=quality, optimize=True)
+        joined.save(buffer := io.BytesIO(), "jpeg", quality=quality, optimize=True)
         if buffer.tell() <= limit:
             break
     return buffer.getvalue()
@@ -103,11 +96,14 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     if only == "classes":
         class_pictures(folder / "classes")
-    for name, (number, parts) in PICTURES.items():
+    paths = {path.name[:2]: path for path in (ROOT / "notebooks").glob("*.ipynb")}
+    for number, parts in PICTURES.items():
         if number.startswith(only):
-            notebook = next((ROOT / "notebooks").glob(f"{number}_*.ipynb"))
-            pictures = [(figure(notebook, alt), part) for alt, part in parts]
-            (folder / f"{name}.jpg").write_bytes(strip(pictures, 60_000 if name.isdigit() else 250_000))
+            pictures = [(stored(paths[number], alt), part) for alt, part in parts]
+            (folder / f"{number}.jpg").write_bytes(strip(pictures))
+    for name, (number, alt) in README.items():
+        if number.startswith(only):
+            (folder / f"{name}.jpg").write_bytes(stored(paths[number], alt))
 
 
 if __name__ == "__main__":
