@@ -290,6 +290,19 @@ def map_strip(photo: np.ndarray, maps: Sequence[np.ndarray], titles: Sequence[st
     return figure
 
 
+def outlines(photo: np.ndarray, maps: Sequence[np.ndarray], titles: Sequence[str]) -> Figure:
+    """Return a photo once for each map, (side, side), with a line around the places above half of its maximum.
+
+    Position i lies on pixel stride · i; around the map the value is 0, so that every line is closed.
+    """
+    figure = image_grid([photo] * len(maps), titles, len(maps))
+    for axes, values in zip(figure.axes, maps, strict=True):
+        pixels = np.arange(-1, len(values) + 1) * len(photo) // len(values)
+        axes.contour(pixels, pixels, np.pad(values, 1), [values.max() / 2], colors="yellow", linewidths=2)
+        axes.set(xlim=(-0.5, len(photo) - 0.5), ylim=(len(photo) - 0.5, -0.5))
+    return figure
+
+
 def filter_at_work(photo, patch, kernel, feature_map, at: tuple[int, int]) -> Figure:
     """Return one filter of conv1 at one position (row, column) of its map: photo, patch × kernel = activation, map."""
     (y, x), side, top = at, len(kernel), np.abs(feature_map).max() or 1
@@ -611,8 +624,9 @@ def plot_lines(x: Sequence, curves: dict[str, np.ndarray], xlabel: str, ylabel: 
 def picture_rows(rows: dict[str, tuple[Sequence[np.ndarray], Sequence]], width: float = 9.6) -> Figure:
     """Return rows of pictures, {row's title: (pictures, their titles)}, all of one size whatever their pixels."""
     columns = max(len(pictures) for pictures, _ in rows.values())
-    figure = Figure(figsize=(width, len(rows) * (width / columns + 0.5)), layout="constrained")
-    parts = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
+    heights = [width / columns + (0.5 if any(map(str, titles)) else 0.3) for _, titles in rows.values()]
+    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
+    parts = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
     for part, (row, (pictures, titles)) in zip(parts, rows.items(), strict=True):
         part.suptitle(row, fontsize=11, x=0.01, ha="left", weight="bold")
         for place, picture, title in zip(part.subplots(1, columns), pictures, titles, strict=True):
