@@ -751,8 +751,7 @@ class _Ascent:
 
     def __init__(self, goal_of, count: int, size: int, parameterization: str, decorrelate: bool, rate, decay) -> None:
         self.goal_of, self.size, self.form = goal_of, size, (parameterization, decorrelate)
-        self.values = tf.Variable(np.zeros((count, *_start(size, parameterization, [0]).shape), np.float32))
-        self.moved = tf.Variable(tf.zeros(count, tf.bool))
+        self.values = tf.Variable(np.stack(count * [_start(size, parameterization, [0])]))
         self.optimizer, self.rate, self.decay = keras.optimizers.Adam(rate), rate, decay
         self.optimizer.build([self.values])
         self.climb = functools.cache(self._compiled)
@@ -760,30 +759,30 @@ class _Ascent:
     def _compiled(self, side: int) -> Callable:
         """Compile: resampling matrices of images of `side` px, (steps, …, side) twice → the scores, (steps, n)."""
 
-        def step(_, matrices):
+        def step(rows, columns):
             with tf.GradientTape() as tape:
                 inputs = 2 * _to_image(self.values, side, *self.form) - 1
-                inputs = tf.einsum("yh,nhwc->nywc", matrices[0], inputs)
-                score, goal = self.goal_of(tf.einsum("xw,nywc->nyxc", matrices[1], inputs))
+                inputs = tf.matmul(rows, tf.tensordot(inputs, columns, [[3], [1]]))
+                score, goal = self.goal_of(tf.transpose(inputs, [0, 2, 3, 1]))
             gradient = tape.gradient(goal, self.values, unconnected_gradients="zero")
-            axes = list(range(1, gradient.shape.rank))
-            self.moved.assign(self.moved | tf.reduce_any(gradient != 0, axis=axes))
             self.optimizer.apply([-gradient], [self.values])
             return score
 
-        def climb(rows, columns):
-            return tf.scan(step, (rows, columns), tf.zeros(self.values.shape[0]), parallel_iterations=1)
+        # within a loop TensorFlow picks the slow gradient of max-pooling now and then, within a function never
+        step = tf.function(step, autograph=False, experimental_attributes={"_noinline": True})
 
-        moves = tf.TensorSpec([None, None, side])
-        function = tf.function(climb, [moves, moves], autograph=False)
-        return function.get_concrete_function()  # a function that is made anew would be warned of
+        def climb(rows, columns):
+            first = tf.zeros(self.values.shape[0])
+            return tf.scan(lambda _, moves: step(*moves), (rows, columns), first, parallel_iterations=1)
+
+        signature = 2 * [tf.TensorSpec([None, None, side])]
+        return tf.function(climb, signature, autograph=False).get_concrete_function()  # anew, it would be warned of
 
     def run(self, start, moves: Transforms, steps: int, coarse: int, seed: int, names: list[str], bar) -> tuple:
         """Climb from `start`, `coarse` of the steps at half the side; return images, history (n, steps), moved (n,)."""
         self.values.assign(start)
-        self.moved.assign(tf.zeros_like(self.moved))
         half = Transforms(moves.pad // 2, moves.jitter / 2, moves.scale)
-        history: list[np.ndarray] = []
+        history, moved = [], np.zeros(len(names), bool)
         for side, own, first, last in ((self.size // 4 * 2, half, 0, coarse), (self.size, moves, coarse, steps)):
             for variable in self.optimizer.variables[2:]:  # the moments; iterations and rate come first
                 variable.assign(tf.zeros_like(variable))
@@ -798,7 +797,9 @@ class _Ascent:
                     step, bad = np.argwhere(~np.isfinite(history[begin:]))[0]
                     raise FloatingPointError(f"{names[bad]}: the objective is not finite at step {begin + step}")
                 bar.update(len(taken) * len(names))
-        return _to_image(self.values, self.size, *self.form).numpy(), np.stack(history, axis=1), self.moved.numpy()
+            moved |= np.reshape(self.optimizer.variables[2], (len(names), -1)).any(axis=1)  # of the gradients' mean
+        images = tf.transpose(_to_image(self.values, self.size, *self.form), [0, 2, 3, 1])
+        return images.numpy(), np.stack(history, axis=1), moved
 
 
 def _progress(total: int, words: str) -> tqdm:
@@ -808,23 +809,27 @@ def _progress(total: int, words: str) -> tqdm:
 
 def _start(size: int, parameterization: str, key: Sequence[int]) -> np.ndarray:
     """Return faint noise (sd 0.1) in the space of the parameterization, drawn from a key of integers."""
-    shape = (3, size, size // 2 + 1, 2) if parameterization == "fourier" else (size, size, 3)
-    return np.random.default_rng(key).normal(0, 0.1, shape).astype(np.float32)
+    fourier = parameterization == "fourier"
+    noise = np.random.default_rng(key).normal(0, 0.1, (3, size, *((size // 2 + 1, 2) if fourier else (size,))))
+    return (np.moveaxis(noise, -1, 0) if fourier else noise).astype(np.float32)
 
 
 def _to_image(values: tf.Tensor, side: int, parameterization: str, decorrelate: bool) -> tf.Tensor:
-    """Return the images in [0, 1], (n, side, side, 3), that parameters stand for.
+    """Return the images in [0, 1], channels first, (n, 3, side, side), that parameters stand for.
 
-    "fourier": spectra (n, 3, size, size // 2 + 1, 2) whose coefficients are divided by their frequency, so that a step
-    of equal length in each changes coarse structure most, as in photos; of larger spectra the low frequencies that
-    `side` px can show. "pixels": (n, side, side, 3). Then a sigmoid.
+    "fourier": spectra, (n, 2, 3, size, size // 2 + 1), whose coefficients are divided by their frequency, so that a
+    step of equal length in each changes coarse structure most, as in photos; of larger spectra the low frequencies
+    that `side` px can show. "pixels": (n, 3, side, side). Then a sigmoid.
     """
     if parameterization == "fourier":
-        values = tf.concat([values[:, :, : side // 2], values[:, :, -(side // 2) :]], 2)[:, :, :, : side // 2 + 1]
+        if side < values.shape[3]:
+            values = tf.concat([values[..., : side // 2, :], values[..., -(side // 2) :, :]], 3)[..., : side // 2 + 1]
         frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
-        spectrum = tf.complex(values[..., 0], values[..., 1]) * (side / 4 / np.maximum(frequency, 1 / side))
-        values = tf.transpose(tf.signal.irfft2d(tf.cast(spectrum, tf.complex64), [side, side]), [0, 2, 3, 1])
-    return tf.sigmoid(tf.einsum("nhwc,dc->nhwd", values, COLOURS) if decorrelate else values)
+        real, imaginary = tf.unstack(values * np.float32(side / 4 / np.maximum(frequency, 1 / side)), axis=1)
+        values = tf.signal.irfft2d(tf.complex(real, imaginary), [side, side])
+    if decorrelate:
+        values = tf.reshape(COLOURS @ tf.reshape(values, [-1, 3, side * side]), [-1, 3, side, side])
+    return tf.sigmoid(values)
 
 
 def _reduce(features: tf.Tensor, objective: str) -> tf.Tensor:
