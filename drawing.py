@@ -636,6 +636,25 @@ def picture_rows(rows: dict[str, tuple[Sequence[np.ndarray], Sequence]], width: 
     return figure
 
 
+def captioned(pictures: Sequence[np.ndarray], names: Sequence[str], found: helpers.Drive, columns: int = 4) -> Figure:
+    """Return pictures in rows, each under its name, its drive and, after a slash, its robust drive."""
+    titles = [f"{name}: {drives}" for name, drives in zip(names, found.captions(), strict=True)]
+    return image_grid(pictures, titles, columns)
+
+
+def damage_grid(pictures: dict[str, np.ndarray], drive_of) -> Figure:
+    """Return a row for each picture, {name: (height, width, 3) in [0, 1]}: as it is, blurred, as JPEG and shifted, each
+    under its drive, which `drive_of` gives for a stack of 8-bit pictures.
+    """
+    rows = {}
+    for name, picture in pictures.items():
+        shown = np.uint8(255 * picture[None] + 0.5)
+        versions = {"as it is": shown, **helpers.damaged(shown)}
+        stack = np.concatenate(list(versions.values()))
+        rows[name] = stack, [f"{how}: {value:.1f}" for how, value in zip(versions, drive_of(stack), strict=True)]
+    return picture_rows(rows, 8)
+
+
 def class_gallery(gallery: Sequence[helpers.ClassPicture], columns: int = 5) -> Figure:
     """Return class pictures, each under its class; where a judge names another first, under that name, too."""
     names, titles = [helpers.words(name) for name in helpers.class_names()], []

@@ -31,7 +31,8 @@ def image_of(values, parameterization):
     if parameterization == "fourier":
         frequency = np.maximum(np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.rfftfreq(SIDE)), 1 / SIDE)
         spectrum = (values[..., 0] + 1j * values[..., 1]) * SIDE / 4 / frequency
-        values = np.moveaxis(np.fft.irfft2(spectrum, (SIDE, SIDE)), 1, -1)
+        values = np.fft.irfft2(spectrum, (SIDE, SIDE))
+    values = np.moveaxis(values, 1, -1)
     return 1 / (1 + np.exp(-values @ np.float64(helpers.COLOURS).T))
 
 
@@ -41,7 +42,7 @@ def test_ascent_is_adam_on_finite_differences(pointwise, parameterization, objec
     """From noise drawn from (seed, channel, copy), through the moves of each step; written a second time in NumPy."""
     network, weights, bias = pointwise
     moves, channel, seed, rate = helpers.Transforms(2, 3, 0.1), 2, 5, 0.1
-    shape = (3, SIDE, SIDE // 2 + 1, 2) if parameterization == "fourier" else (SIDE, SIDE, 3)
+    shape = (3, SIDE, SIDE // 2 + 1, 2) if parameterization == "fourier" else (3, SIDE, SIDE)
     values = np.random.default_rng((seed, channel, 0)).normal(0, 0.1, shape)
     first, second, history = np.zeros(shape), np.zeros(shape), []
 
