@@ -86,24 +86,35 @@ def _grid(pictures: Sequence[np.ndarray], titles: Sequence[str], columns: int, t
 
 
 def portrait(model: keras.Model, layer: str, channel: int, natural: helpers.NaturalInputs | None = None) -> Figure:
-    """Return all that is known of one filter of a layer with positions, as one figure (`natural`: of even side)."""
+    """Return all that is known of one channel of a layer with positions, as one figure (`natural`: of even side)."""
     natural = helpers.natural_inputs() if natural is None else natural
     responses = helpers.channel_responses(model, layer, natural.images)
     values = responses[:, helpers.check_channel(model, layer, channel)]
     best, patches = helpers.top_patches(model, layer, channel, natural, values)
     made = helpers.maximize(model, layer, channel, natural.images.shape[1]).images
     found, middle = helpers.drive(model, layer, [channel], made, responses), np.median(values)
-    figure = Figure(figsize=(9.6, 4.4), layout="constrained")
-    places = figure.subplot_mosaic("Saaa;Sbbb;xxxx", height_ratios=(3, 3, 2.6))
-    gap, axis = ((0, 0), (0, len(patches[0]) // 16), (0, 0)), places.pop("x")
-    strips = [np.hstack([np.pad(p, gap, constant_values=255) for p in s]) for s in (natural.images[best], patches)]
-    titles = f"synthetic\ndrive / robust: {found.captions()[0]}", "strongest, one a photo", "where these peak"
-    for place, picture, title in zip(places.values(), [made[0], *strips], titles, strict=True):
-        place.imshow(picture)
-        place.set_title(title, fontsize=9, loc="left")
-        place.axis("off")
+    size, side = natural.images.shape[1], len(patches[0])
+    strips = {"the strongest crops, at most one of each photo": natural.images[best]}
+    if side <= size // 2:  # larger ones are almost the crops themselves
+        strips["what the brightest position of each of them sees"] = patches
+    figure = Figure(figsize=(9.6, 3.2 + 0.6 * len(strips)), layout="constrained")
+    places = figure.subplot_mosaic([*[["S", *3 * [name]] for name in strips], 4 * ["x"]])
+    axis, strips["S"] = places["x"], made
+    for name, pictures in strips.items():
+        gap = ((0, 0), (0, len(pictures[0]) // 16), (0, 0))
+        places[name].imshow(
+            np.hstack([np.pad(p, gap, constant_values=255 if p.dtype == np.uint8 else 1) for p in pictures])
+        )
+        title = f"its picture\ndrive / robust drive: {found.captions()[0]}" if name == "S" else name
+        places[name].set_title(title, fontsize=9, loc="left")
+        places[name].axis("off")
     shown, damaged = (middle + part * (values.max() - middle) for part in found)
-    rows = {f"{len(values)} natural": values, "strongest": values[best], "… damaged": damaged, "synthetic": shown}
+    rows = {
+        f"{len(values)} crops": values,
+        "the strongest": values[best],
+        "picture, damaged": damaged,
+        "picture": shown,
+    }
     for row, dots in enumerate(rows.values()):
         axis.plot(dots, np.full(len(dots), row), "|" if row < 2 else "D", color=("grey", "C1", "C0", "C0")[row])
     axis.set(yticks=range(4), yticklabels=rows, ylim=(-0.6, 3.6), xlabel="mean of the channel over the map")
@@ -668,11 +679,31 @@ def class_gallery(gallery: Sequence[helpers.ClassPicture], columns: int = 5) -> 
 # --------------------------------------------------------------------------------- what a picture is worth, notebook 05
 
 
-def draw_rounds(pictures: Sequence[np.ndarray], pairs: Sequence[np.ndarray]) -> Figure:
-    """Return rounds of a game, two in a row: the picture of a channel, then two photos, A and B."""
-    tiles = [tile for picture, pair in zip(pictures, pairs, strict=True) for tile in (picture, *pair)]
-    titles = [title for number in range(len(pictures)) for title in (f"round {number + 1}", "A", "B")]
+def draw_rounds(model: keras.Model, layer: str, channels: Sequence[int], pairs: Sequence[np.ndarray]) -> Figure:
+    """Return rounds of a game, two in a row: the picture of a channel (from the atlas), then two photos, A and B."""
+    tiles, titles = [], []
+    for number, (channel, pair) in enumerate(zip(channels, pairs, strict=True), 1):
+        tiles += [helpers.atlas_picture(layer, channel, model), *pair]
+        titles += [f"round {number}", "A", "B"]
     return image_grid(tiles, titles, 6)
+
+
+def channel_rows(
+    rows: dict[str, Sequence[np.ndarray]], values: Sequence[np.ndarray], natural: helpers.NaturalInputs, count: int,
+    without: str = "",
+) -> Figure:  # fmt: skip
+    """Return a row for each channel, {title: its pictures}, with the `count` crops that drive it hardest beside them.
+
+    `values` holds for each channel its responses to the natural inputs, (n,). At most one crop of each photo is shown,
+    none of the photo whose file is called `without`.
+    """
+    tiles, titles, left_out = [], [], np.array(natural.sources) == helpers.Path(without).stem
+    for (title, pictures), responses in zip(rows.items(), values, strict=True):
+        best = helpers.strongest(np.where(left_out, -np.inf, responses), natural.sources, count)
+        tiles += [*pictures, *natural.images[best]]
+        names = [helpers.words(natural.sources[i]) for i in best]
+        titles += [title, *[""] * (len(pictures) - 1), *names]
+    return image_grid(tiles, titles, len(tiles) // len(rows))
 
 
 def class_panels(photo: np.ndarray, maps: np.ndarray, answer: np.ndarray, silent: dict[int, np.ndarray]) -> Figure:
@@ -699,33 +730,52 @@ def class_panels(photo: np.ndarray, maps: np.ndarray, answer: np.ndarray, silent
 
 
 def fall_panel(falls: dict[str, Sequence[float]]) -> Figure:
-    """Return a row of marks for each class: the falls for the channel lit most, for the named one, for the others."""
+    """Return a row of marks for each class: the falls for the brightest channel, for the named one, for the others."""
     figure = Figure(figsize=(9.6, 4.8), layout="constrained")
     axes = figure.subplots()
     for row, values in enumerate(falls.values()):
-        labels = ("twelve others", "the channel that lights up most", "the channel that the gradient names")
+        labels = ("random channels", "the brightest channel", "the channel that the gradient names")
         groups = values[2:], values[:1], values[1:2]
-        for group, label, (marker, colour) in zip(groups, labels, ("|k", ("D", "C0"), ("^", "C1")), strict=True):
+        styles = ("|", "grey"), ("D", "C0"), ("^", "C1")
+        for group, label, (marker, colour) in zip(groups, labels, styles, strict=True):
             label = "_" if row else label
             axes.plot(group, [row] * len(group), marker, color=colour, ms=9, alpha=0.85, label=label)
     axes.axvline(0, color="black", lw=0.8)
     axes.set(yticks=range(len(falls)), yticklabels=falls, ylim=(len(falls) - 0.4, -0.6))
-    axes.set(xlabel="fall of the class's score when the channel is silenced")
+    axes.set(xlabel="fall of the class's logit while the channel is held at its usual mean")
     figure.legend(loc="outside upper center", ncols=3)
     return figure
 
 
-def census_bars(counts: dict[str, Sequence[int]], relus: Sequence[str]) -> Figure:
-    """Return stacked bars over the ReLUs, by name, with one colour for each kind and a tick where a stage begins."""
+def census_bars(found: dict[str, Sequence[np.ndarray]], relus: Sequence[str]) -> Figure:
+    """Return stacked bars over the ReLUs, by name: for each kind, {kind: the channels in each ReLU}, one colour."""
     figure = Figure(figsize=(9.6, 2.9), layout="constrained")
     axes, bottom = figure.subplots(), 0
-    for (kind, values), colour in zip(counts.items(), ("#222222", "#e6ab02"), strict=True):
+    for (kind, channels), colour in zip(found.items(), ("#222222", "#e6ab02"), strict=True):
+        values = np.array([len(those) for those in channels])
         axes.bar(range(len(values)), values, 0.8, bottom, color=colour, label=f"{kind}: {sum(values)} channels")
-        bottom = bottom + np.array(values)
+        bottom = bottom + values
     starts = [relus.index(f"conv{stage}_block1_preact_relu") for stage in range(2, 6)]
     for start in starts:
         axes.axvline(start - 0.5, color="grey", lw=0.8, ls=":")
     axes.set(xticks=starts, xlabel="ReLU, from the photo to the answer", ylabel="channels")
     axes.set_xticklabels([f"conv{stage} →" for stage in range(2, 6)], ha="left")
     axes.legend()
+    return figure
+
+
+def margins(model: keras.Model, relus: Sequence[keras.layers.Layer], dead, stuck) -> Figure:
+    """Return beta / |gamma| of the BatchNorm before each ReLU: all channels grey, dead ones black, stuck ones yellow.
+
+    `dead` and `stuck` hold the channels of each ReLU.
+    """
+    figure = Figure(figsize=(9.6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    for number, relu in enumerate(relus):
+        gamma, beta, *_ = helpers.parents(model, relu)[0].get_weights()
+        margin = beta / np.maximum(np.abs(gamma), 1e-6)
+        axes.plot([number] * len(margin), margin, "_", color="lightgrey")
+        axes.plot([number] * len(stuck[number]), margin[stuck[number]], "o", ms=4, color="#e6ab02")
+        axes.plot([number] * len(dead[number]), margin[dead[number]], "o", color="black")
+    axes.set(xlabel="ReLU, from the photo to the answer", ylabel="beta / |gamma|")
     return figure
