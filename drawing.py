@@ -124,7 +124,6 @@ def portrait(model: keras.Model, layer: str, channel: int, natural: helpers.Natu
 
 BLOCKS = dict(  # kind of layer: its colour and its words in `draw_block`, of the layer and its stride
     x=("white", "x, {0.output.shape[3]}\nchannels"),
-    branch=("#f0f0f0", "the rest of\nthe branch"),
     Conv2D=("#9ecae1", "{0.kernel.shape[0]}×{0.kernel.shape[1]} conv{1}\n{0.kernel.shape[2]} → {0.filters}"),
     BatchNormalization=("#c7e9c0", "Batch\nNorm"),
     Activation=("#fdd0a2", "ReLU"),
@@ -134,11 +133,8 @@ BLOCKS = dict(  # kind of layer: its colour and its words in `draw_block`, of th
 )
 
 
-def draw_block(model: keras.Model, block: str, axes, brief: bool = False) -> None:
-    """Draw one residual block ("conv2_block1") as the model's graph has it: branch below, shortcut above, sum right.
-
-    `brief` draws the branch beyond the point where the shortcut leaves it as one box.
-    """
+def draw_block(model: keras.Model, block: str) -> Figure:
+    """Return a residual block ("conv2_block1") as the model's graph has it: branch below, shortcut above, sum right."""
     total = helpers.check_layer(model, f"{block}_out")
     entry = helpers.parents(model, helpers.check_layer(model, f"{block}_preact_bn"))[0]
     branch = [next(p for p in helpers.parents(model, total) if p.name == f"{block}_3_conv")]
@@ -148,25 +144,26 @@ def draw_block(model: keras.Model, block: str, axes, brief: bool = False) -> Non
     while shortcut[0] not in branch:
         shortcut.insert(0, helpers.parents(model, shortcut[0])[0])
     start, grey = branch.index(shortcut[0]), "#555555"
-    row = [*(branch[: start + 1] if brief else branch), *["branch"] * brief, total]
+    row = [*branch, total]
     end, middle = len(row) - 1, (start + len(row) - 1) / 2
+    figure = Figure(figsize=(9.6, 1.6), layout="constrained")
+    axes = figure.subplots()
     axes.plot([start, start, end], [0.3, 1, 1], color=grey, lw=1.2, zorder=1)
-    for head, tail in [((end, 0.28), (end, 1)), *(((n + 0.6, 0), (n + 0.4, 0)) for n in range(end))]:
+    for head, tail in [((end, 0.28), (end, 1)), *(((n + 0.56, 0), (n + 0.44, 0)) for n in range(end))]:
         style = {"arrowstyle": "->", "color": grey, "lw": 1.2, "shrinkA": 0, "shrinkB": 0}
         axes.annotate("", head, tail, arrowprops=style)
     boxes = [(layer, n, 0) for n, layer in enumerate(row)] + [(layer, middle, 1) for layer in shortcut[1:]]
     for layer, x, y in boxes:
-        colour, words = BLOCKS["x" if layer is entry else layer if layer == "branch" else type(layer).__name__]
+        colour, words = BLOCKS["x" if layer is entry else type(layer).__name__]
         stride = f" /{layer.strides[0]}" if getattr(layer, "strides", (1,))[0] > 1 else ""
         style = {"boxstyle": "round,pad=0,rounding_size=0.06", "fc": colour, "ec": grey}
-        axes.add_patch(FancyBboxPatch((x - 0.4, y - 0.28), 0.8, 0.56, **style))
-        axes.text(x, y, words.format(layer, stride), ha="center", va="center", fontsize=8)
+        axes.add_patch(FancyBboxPatch((x - 0.44, y - 0.28), 0.88, 0.56, **style))
+        axes.text(x, y, words.format(layer, stride), ha="center", va="center", fontsize=7.5)
     if len(shortcut) == 1:
         axes.text(middle, 1.06, "shortcut: x itself", ha="center", va="bottom", fontsize=9)
-    half = 3 if brief else 6  # boxes to the left and right of the middle
-    axes.set(xlim=(end / 2 - half, end / 2 + half), ylim=(-0.4, 1.4), aspect="equal")
-    axes.set_title(block, fontsize=10)
+    axes.set(xlim=(-0.5, end + 0.5), ylim=(-0.4, 1.4), aspect="equal")
     axes.axis("off")
+    return figure
 
 
 # ---------------------------------------------------------------------------------- a photo and its maps, notebook 02
@@ -289,6 +286,12 @@ def prediction_bars(photo: np.ndarray, logits: np.ndarray) -> Figure:
     return figure
 
 
+def prediction_grid(photos: np.ndarray, logits: np.ndarray, columns: int = 6) -> Figure:
+    """Return photos, (n, side, side, 3), each under its most probable class and that probability; logits (n, 1000)."""
+    best = [helpers.top_predictions(row, 1)[0] for row in logits]
+    return image_grid(photos, [f"{helpers.words(p.name)}\n{p.probability:.2f}" for p in best], columns)
+
+
 def map_strip(photo: np.ndarray, maps: Sequence[np.ndarray], titles: Sequence[str] = (), columns: int = 6) -> Figure:
     """Return a photo and maps, each (height, width), in rows, each on a scale of its own.
 
@@ -301,84 +304,100 @@ def map_strip(photo: np.ndarray, maps: Sequence[np.ndarray], titles: Sequence[st
     return figure
 
 
-def outlines(photo: np.ndarray, maps: Sequence[np.ndarray], titles: Sequence[str]) -> Figure:
-    """Return a photo once for each map, (side, side), with a line around the places above half of its maximum.
+def stage_maps(photo: np.ndarray, stacks: dict[str, np.ndarray], picked: dict[str, int]) -> Figure:
+    """Return a photo and one map of each stage, picked by its channel; stacks {stage: (1, height, width, channels)}."""
+    maps = [stacks[stage][0, :, :, channel] for stage, channel in picked.items()]
+    titles = [f"photo: {photo.shape[0]} × {photo.shape[1]} × 3"]
+    for stage, channel in picked.items():
+        _, height, width, channels = stacks[stage].shape
+        titles.append(f"{stage}: {height} × {width} × {channels:,}, channel {channel}")
+    return map_strip(photo, maps, titles, columns=3)
+
+
+def answer_maps(
+    photo: np.ndarray, final_maps: np.ndarray, contributions: np.ndarray, score: float, count: int
+) -> Figure:
+    """Return a photo and the maps, of (1, height, width, channels), with the largest contributions, (channels,)."""
+    best = np.argsort(-contributions)[:count]
+    titles = [f"the logit: {score:.1f}", *(f"channel {channel}: {contributions[channel]:+.1f}" for channel in best)]
+    return map_strip(photo, [final_maps[0, :, :, channel] for channel in best], titles)
+
+
+def outlines(photo: np.ndarray, maps: dict[str, np.ndarray]) -> Figure:
+    """Return a photo once for each map, {title: (side, side)}, with a line around the places above half of its maximum.
 
     Position i lies on pixel stride · i; around the map the value is 0, so that every line is closed.
     """
-    figure = image_grid([photo] * len(maps), titles, len(maps))
-    for axes, values in zip(figure.axes, maps, strict=True):
+    figure = image_grid([photo] * len(maps), list(maps), len(maps), width=3.6 * len(maps))
+    for axes, values in zip(figure.axes, maps.values(), strict=True):
         pixels = np.arange(-1, len(values) + 1) * len(photo) // len(values)
         axes.contour(pixels, pixels, np.pad(values, 1), [values.max() / 2], colors="yellow", linewidths=2)
         axes.set(xlim=(-0.5, len(photo) - 0.5), ylim=(len(photo) - 0.5, -0.5))
     return figure
 
 
-def filter_at_work(photo, patch, kernel, feature_map, at: tuple[int, int]) -> Figure:
-    """Return one filter of conv1 at one position (row, column) of its map: photo, patch × kernel = activation, map."""
-    (y, x), side, top = at, len(kernel), np.abs(feature_map).max() or 1
-    figure = image_grid([photo, patch, 0.5 + kernel / np.abs(kernel).max() / 2, feature_map], columns=4)
+def filter_at_work(photo: np.ndarray, kernel: np.ndarray, first_map: np.ndarray, at: tuple[int, int]) -> Figure:
+    """Return a filter of conv1 at one position (row, column) of its map: photo, pixels × kernel, their sum, the map.
+
+    The kernel, (7, 7, 3), is painted as colours with grey for 0; the map, (112, 112), in red (positive) and blue.
+    """
+    (y, x), side, top = at, len(kernel), np.abs(first_map).max() or 1
+    low, left = 2 * y - side // 2, 2 * x - side // 2
+    patch = photo[max(low, 0) : low + side, max(left, 0) : left + side]
+    figure = image_grid([photo, patch, 0.5 + kernel / np.abs(kernel).max() / 2, first_map], columns=4)
     panels = figure.axes
-    panels[0].add_patch(Rectangle((2 * x - side / 2, 2 * y - side / 2), side, side, fill=False, ec="red", lw=2))
+    panels[0].add_patch(Rectangle((left - 0.5, low - 0.5), side, side, fill=False, ec="red", lw=2))
     panels[3].images[0].set(cmap="RdBu_r", clim=(-top, top))
     panels[3].plot(x, y, "o", ms=13, mfc="none", mec="black", mew=1.5)
     for axes in panels[1:3]:
         axes.images[0].set_interpolation("nearest")
     titles = "the photo", f"{side} × {side} pixels of it", "the filter's kernel", "its feature map"
-    for axes, title, sign in zip(panels, titles, ("", "→", "×", f"= {feature_map[y, x]:.1f} →"), strict=True):
+    signs = "", "→", "×", f"add up,\n+ bias\n= {first_map[y, x]:.1f} →"
+    for axes, title, sign in zip(panels, titles, signs, strict=True):
         axes.set_title(title, fontsize=10)
-        axes.text(-0.04, 0.5, sign, transform=axes.transAxes, ha="right", va="center", fontsize=14)
+        axes.text(-0.04, 0.5, sign, transform=axes.transAxes, ha="right", va="center", fontsize=11, linespacing=1.5)
     return figure
 
 
 STAGES = dict(conv1="#dadaeb", conv2="#c6dbef", conv3="#9ecae1", conv4="#6baed6", conv5="#3182bd", head="#fdae6b")
 
 
-def network_table(model: keras.Model, side: int = 224) -> dict[str, dict]:
-    """Return {stage: {"slabs", "parameters", "work"}} of the network for photos of `side` px, from its graph.
-
-    Slabs are the sides and channels of what the stem and each block pass on; work is the number of multiplications.
-    """
+def network_slabs(model: keras.Model, side: int = 224) -> dict[str, list[tuple[int, int]]]:
+    """Return {stage: [(side, channels), …]} of what the stem and each block pass on for photos of `side` px."""
     shapes = helpers.feature_model(model, [layer.name for layer in model.layers]).compute_output_shape(
         (1, side, side, 3)
     )
-    table = {stage: {"slabs": [], "parameters": 0, "work": 0} for stage in STAGES}
-    row = table["conv1"]
+    slabs, stage = {stage: [] for stage in STAGES}, "conv1"
     for layer in model.layers:  # one without a stage's name (a pool, the classifier) belongs where the last one did
-        row = table.get("head" if layer.name.startswith("post") else layer.name.split("_")[0], row)
-        shape = shapes[layer.name]
-        row["parameters"] += layer.count_params()
-        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
-            row["work"] += int(np.prod(shape[1:-1]) * np.prod(layer.kernel.shape))
+        words = "head" if layer.name.startswith("post") else layer.name.split("_")[0]
+        stage, shape = words if words in STAGES else stage, shapes[layer.name]
         if layer.name.endswith(("_out", "conv1_conv", "pool1_pool", "predictions")):
-            row["slabs"].append((shape[1] if len(shape) == 4 else 1, shape[-1]))
-    return table
+            slabs[stage].append((shape[1] if len(shape) == 4 else 1, shape[-1]))
+    return slabs
 
 
 def draw_network(model: keras.Model, photo: np.ndarray) -> Figure:
     """Return the whole network as one drawing: a slab is as high as the side of a tensor and as long as its channels.
 
-    Below each stage stand its numbers; parameters and work (multiplications) are means over its blocks.
+    Below each stage stand its sides, its channels and how many blocks it has.
     """
-    figure = Figure(figsize=(9.6, 3.65), layout="constrained")
+    figure = Figure(figsize=(9.6, 3.6), layout="constrained")
     axes = figure.subplots()
-    _slab(axes, 0, 224, 3, "white", photo, -74)
+    _slab(axes, 0, 224, 3, "white", photo, -36)
     x, columns = 166, {}
-    for stage, row in network_table(model).items():
-        start, blocks = x, len(row["slabs"]) if stage not in ("conv1", "head") else 0
-        for side, channels in row["slabs"]:
+    for stage, slabs in network_slabs(model).items():
+        start, blocks = x, len(slabs) if stage not in ("conv1", "head") else "–"
+        for side, channels in slabs:
             x = _slab(axes, x, side, channels, STAGES[stage]) + 7 + 0.26 * side
-        sides = " → ".join(dict.fromkeys(str(side) for side, _ in row["slabs"]))
-        million = 1e6 * max(blocks, 1)
-        counts = f"{row['parameters'] / million:.2f} M", f"{row['work'] / million:.0f} M"
-        columns[(start + x) / 2 - 8] = [stage, sides, f"{channels:,}", blocks or "–", *counts]
+        sides = " → ".join(dict.fromkeys(str(side) for side, _ in slabs))
+        columns[(start + x) / 2 - 8] = [stage, sides, f"{channels:,}", blocks]
         x += 24
-    columns[x + 20] = ["", "side", "channels", "blocks", "parameters", "multiplications"]
+    columns[x + 20] = ["", "side", "channels", "blocks"]
     for place, words in columns.items():
         for line, word in enumerate(words):
             style = {"ha": "left" if place > x else "center", "weight": "normal" if line else "bold"}
-            axes.text(place, -126 - 24 * line, word, fontsize=9, **style)
-    axes.set(xlim=(-3, x + 128), ylim=(-246, 154), aspect="equal")
+            axes.text(place, -126 - 26 * line, word, fontsize=9, **style)
+    axes.set(xlim=(-3, x + 100), ylim=(-212, 192), aspect="equal")
     axes.axis("off")
     return figure
 
@@ -414,11 +433,23 @@ def draw_fields(
         soft = np.asarray(coarse.resize(weight.shape, Image.Resampling.BILINEAR))  # single pixels would be too fine
         panels.append(np.clip(dim + colormaps["hot"](np.sqrt(soft / soft.max()))[..., :3], 0, 1))
     titles = [f"{n}\nfield {fields[n].size} px, half within {h} px" for n, h in zip(sensitivity, halves, strict=True)]
-    figure = image_grid(panels, titles, len(titles))
+    figure = image_grid(panels, titles, 2, width=7)
     for axes, layer, half in zip(figure.axes, sensitivity, halves, strict=True):
         for side, style in ((fields[layer].size, "-"), (half, ":")):
             corner = (middle - side / 2, middle - side / 2)
             axes.add_patch(Rectangle(corner, side, side, fill=False, ec="#a1d99b", lw=2, ls=style))
+    return figure
+
+
+def kept_bars(kept: dict[str, int], photos: int) -> Figure:
+    """Return a bar for each block, {block: photos that keep their class without it}, coloured by stage."""
+    figure = Figure(figsize=(9.6, 3), layout="constrained")
+    axes = figure.subplots()
+    colours = [STAGES[block.split("_")[0]] for block in kept]
+    bars = axes.bar(list(kept), list(kept.values()), color=colours, edgecolor="#333333", linewidth=0.5)
+    axes.bar_label(bars, padding=2)
+    axes.set(ylim=(0, photos), xlim=(-0.6, len(kept) - 0.4), ylabel=f"photos, of {photos},\nthat keep their class")
+    axes.set_xticks(range(len(kept)), [block.replace("_", "\n") for block in kept], fontsize=8)
     return figure
 
 

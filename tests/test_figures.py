@@ -6,7 +6,6 @@ import io
 import numpy as np
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from matplotlib.figure import Figure
 from PIL import Image
 
 import drawing
@@ -53,8 +52,7 @@ def test_a_figure_is_stored_with_its_alt_text_opaque_and_not_too_wide(monkeypatc
     ],
 )
 def test_blocks_are_drawn_from_the_graph(model, block, words):
-    axes = Figure().subplots()
-    drawing.draw_block(model, block, axes)
+    (axes,) = drawing.draw_block(model, block).axes
     texts = [text.get_text() for text in axes.texts]
     assert words in texts and "+" in texts
     assert sum("conv" in text for text in texts) == (4 if block == "conv3_block1" else 3)

@@ -23,15 +23,13 @@ def test_a_silenced_block_passes_on_its_shortcut_and_gets_its_weights_back(model
         pass
 
 
-def test_the_whole_network_is_counted_and_drawn(model):
-    table = drawing.network_table(model)
-    assert [len(row["slabs"]) for row in table.values()] == [2, 3, 4, 6, 3, 1]
-    assert table["conv4"]["slabs"] == [(14, 1024)] * 5 + [(7, 1024)]
-    assert sum(row["parameters"] for row in table.values()) == model.count_params() == 25_613_800
+def test_the_whole_network_is_drawn(model):
+    slabs = drawing.network_slabs(model)
+    assert [len(stage) for stage in slabs.values()] == [2, 3, 4, 6, 3, 1]
+    assert slabs["conv1"] == [(112, 64), (56, 64)] and slabs["conv4"] == [(14, 1024)] * 5 + [(7, 1024)]
     (axes,) = drawing.draw_network(model, np.zeros((224, 224, 3))).axes
     assert len(axes.patches) == 3 * (1 + 2 + 16 + 1)  # three faces each of the photo, the stem, 16 blocks and the head
-    words = {text.get_text() for text in axes.texts}
-    assert {"56 → 28", "1,024", "4.99 M", "181 M", "206 M", "210 M", "244 M"} <= words
+    assert {"56 → 28", "1,024", "blocks", "–"} <= {text.get_text() for text in axes.texts}
 
 
 def test_what_the_prose_of_notebook_01_says_in_passing(model):
