@@ -208,8 +208,8 @@ def sum_and_relu(photo: np.ndarray, signed: np.ndarray, rectified: np.ndarray, s
     """
     figure = Figure(figsize=(9.6, 3.1), layout="constrained")
     axes = figure.subplots(1, 3)
-    share = _placed(signed / np.abs(signed).max(), photo, stride)
-    grey, strength = photo.mean(axis=2, keepdims=True), np.abs(share)[..., None] ** 0.7
+    share = np.clip(1.4 * _placed(signed / np.abs(signed).max(), photo, stride), -1, 1)
+    grey, strength = photo.mean(axis=2, keepdims=True), np.abs(share)[..., None]
     axes[0].imshow(grey * (1 - strength) + colormaps["RdBu_r"](0.5 + share / 2)[..., :3] * strength)
     _draw_map(figure, axes[1], signed, "")
     _draw_map(figure, axes[2], rectified, "")
