@@ -169,16 +169,31 @@ def draw_block(model: keras.Model, block: str) -> Figure:
 # ---------------------------------------------------------------------------------- a photo and its maps, notebook 02
 
 
+def _placed(values: np.ndarray, photo: np.ndarray, stride: int) -> np.ndarray:
+    """Return a map, (rows, columns), at each pixel of a photo: position i is centred on pixel stride · i, and the map
+    is interpolated between its positions, not stretched.
+    """
+    for length in np.shape(photo)[1::-1]:  # along the columns, then, turned, along the rows
+        values = np.stack([np.interp(np.arange(length) / stride, np.arange(len(line)), line) for line in values]).T
+    return values
+
+
 def overlay(photo: np.ndarray, activations: np.ndarray, stride: int, limit: float | None = None) -> np.ndarray:
     """Return a photo, (height, width, 3) in [0, 1], dimmed, and lit where a map, (rows, columns), is positive.
 
-    Position i of the map is centred on pixel stride · i: the map is placed, not stretched, and interpolated between
-    its positions. The light is full (magma's end) at `limit`, the map's own maximum unless given.
+    Position i of the map is centred on pixel stride · i. The light is full (magma's end) at `limit`, the map's own
+    maximum unless given.
     """
     share = np.clip(activations / max(np.max(activations) if limit is None else limit, 1e-9), 0, 1)
-    for length in np.shape(photo)[1::-1]:  # along the columns, then, turned, along the rows
-        share = np.stack([np.interp(np.arange(length) / stride, np.arange(len(line)), line) for line in share]).T
-    return np.clip(0.5 * photo + colormaps["magma"](share)[..., :3], 0, 1)
+    return np.clip(0.5 * photo + colormaps["magma"](_placed(share, photo, stride))[..., :3], 0, 1)
+
+
+def _draw_map(figure: Figure, place, values: np.ndarray, label: str) -> None:
+    """Draw a map, (rows, columns), with its colour bar: from 0 up, or, with negative values, in blue, white and red."""
+    limit = np.abs(values).max() or 1.0
+    style = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit} if np.min(values) < 0 else {"vmin": 0, "vmax": limit}
+    drawn = place.imshow(values, interpolation="nearest", **style)
+    figure.colorbar(drawn, ax=place, shrink=0.85, label=label).outline.set_visible(False)
 
 
 def map_on_photo(photo: np.ndarray, activations: np.ndarray, stride: int, title: str, label="activation") -> Figure:
@@ -186,8 +201,7 @@ def map_on_photo(photo: np.ndarray, activations: np.ndarray, stride: int, title:
     figure = Figure(figsize=(9.6, 3.2), layout="constrained")
     axes = figure.subplots(1, 3)
     axes[0].imshow(photo)
-    drawn = axes[1].imshow(activations, vmin=0)
-    figure.colorbar(drawn, ax=axes[1], shrink=0.85, label=label).outline.set_visible(False)
+    _draw_map(figure, axes[1], activations, label)
     axes[2].imshow(overlay(photo, activations, stride))
     titles = "the photo", f"{title}, {len(activations)} × {len(activations[0])} positions", "the two together"
     for place, text in zip(axes, titles, strict=True):
@@ -196,23 +210,33 @@ def map_on_photo(photo: np.ndarray, activations: np.ndarray, stride: int, title:
     return figure
 
 
-def map_strips(rows: dict[str, dict[str, np.ndarray]], width: float = 9.6) -> Figure:
-    """Return a figure of {row's title: {tile's title: map}}, each row on ONE scale of its own with its colour bar.
-
-    A row with negative values runs from blue through white at 0 to red, any other from 0 up in viridis. Rows of one
-    map each stand side by side.
+def sum_and_relu(photo: np.ndarray, signed: np.ndarray, rectified: np.ndarray, stride: int) -> Figure:
+    """Return one figure of a map, (rows, columns), with its sign and after the ReLU, and of the first laid on its
+    photo: red where it is positive, blue where it is negative.
     """
-    columns = max(map(len, rows.values()))
-    shape, tile = ((1, len(rows)), width / len(rows)) if columns == 1 else ((len(rows), 1), width / columns)
-    figure = Figure(figsize=(width, shape[0] * (0.9 * tile + 0.4)), layout="constrained")
-    parts = figure.subfigures(*shape, squeeze=False).flat
+    figure = Figure(figsize=(9.6, 3.1), layout="constrained")
+    axes = figure.subplots(1, 3)
+    share = np.clip(1.4 * _placed(signed / np.abs(signed).max(), photo, stride), -1, 1)
+    grey, strength = photo.mean(axis=2, keepdims=True), np.abs(share)[..., None]
+    axes[0].imshow(grey * (1 - strength) + colormaps["RdBu_r"](0.5 + share / 2)[..., :3] * strength)
+    _draw_map(figure, axes[1], signed, "")
+    _draw_map(figure, axes[2], rectified, "")
+    for place, text in zip(axes, ("the sum, laid on the photo", "the sum", "after the ReLU"), strict=True):
+        place.set_title(text, fontsize=11)
+        place.axis("off")
+    return figure
+
+
+def map_strips(rows: dict[str, dict[str, np.ndarray]], width: float = 9.6) -> Figure:
+    """Return a figure of {row's title: {tile's title: map}}, each row on ONE scale of its own, from 0 up."""
+    tile = width / max(map(len, rows.values()))
+    figure = Figure(figsize=(width, len(rows) * (0.9 * tile + 0.4)), layout="constrained")
+    parts = figure.subfigures(len(rows), 1, squeeze=False).flat
     for part, (title, tiles) in zip(parts, rows.items(), strict=True):
-        low, high = min(map(np.min, tiles.values())), max(map(np.max, tiles.values()))
-        limit = max(high, -low) or 1.0
-        style = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit} if low < 0 else {"vmin": 0, "vmax": limit}
-        axes = part.subplots(1, columns, squeeze=False)[0]
+        limit = max(map(np.max, tiles.values())) or 1.0
+        axes = part.subplots(1, len(tiles), squeeze=False)[0]
         for place, (name, values) in zip(axes, tiles.items(), strict=True):
-            artist = place.imshow(values, interpolation="nearest", **style)
+            artist = place.imshow(values, interpolation="nearest", vmin=0, vmax=limit)
             place.set_title(name, fontsize=9, pad=3)
             place.axis("off")
         part.suptitle(title, fontsize=11)
@@ -226,21 +250,46 @@ def lit_grid(photos, maps, stride: int, titles: Sequence[str], columns: int, lim
     return image_grid(lit, titles, columns, width=9.6 if columns > 3 else 8)
 
 
-def false_colours(components: np.ndarray) -> np.ndarray:
-    """Return three numbers a position, (n, rows, columns, 3), as red, green and blue in [0, 1]: the 1st percentile of
-    each is 0, the 99th is 1.
+def false_colours(components: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Return three numbers a position, (n · rows · columns, 3), of maps of that shape, (n, rows, columns, …), as red,
+    green and blue in [0, 1], (n, rows, columns, 3): the 1st percentile of each is 0, the 99th is 1.
     """
-    low, high = np.percentile(components, [1, 99], axis=(0, 1, 2))
-    return np.clip((components - low) / (high - low), 0, 1)
+    low, high = np.percentile(components, [1, 99], axis=0)
+    return np.clip((components - low) / (high - low), 0, 1).reshape(*shape[:3], 3)
+
+
+def neighbours(photos: np.ndarray, files: Sequence, nearest: dict[str, np.ndarray], asked: Sequence[str]) -> Figure:
+    """Return a row for each photo asked for by its file's name: it and its three nearest, {stage: (n, 3 or more)}."""
+    rows = [[os.path.basename(file).split(".")[0] for file in files].index(name) for name in asked]
+    figure = Figure(figsize=(9.6, 1.6 * len(rows) + 0.3), layout="constrained")
+    groups = {"": [[row] for row in rows]}
+    groups |= {f"nearest at {stage}": [found[row][:3] for row in rows] for stage, found in nearest.items()}
+    parts = figure.subfigures(1, len(groups), width_ratios=[len(found[0]) for found in groups.values()])
+    for part, (title, found) in zip(parts, groups.items(), strict=True):
+        part.suptitle(title or "the photo", fontsize=11, weight="bold")
+        places = part.subplots(len(rows), len(found[0]), squeeze=False).flat
+        for place, number in zip(places, np.ravel(found), strict=True):
+            place.imshow(photos[number], interpolation="lanczos")
+            place.set_title(helpers.words(files[number]).capitalize(), fontsize=9, pad=3)
+            place.axis("off")
+    return figure
+
+
+def class_title(logits: np.ndarray, index: int, rank: bool = False) -> str:
+    """Name a class, with its logit of (1000,) and, if wished, its rank: "space shuttle?\nscore 6.1, rank 40"."""
+    name = helpers.words(helpers.class_names()[index])
+    if rank:
+        return f"{name}?\nscore {logits[index]:.1f}, rank {(logits >= logits[index]).sum()}"
+    return f"{name}: {logits[index]:.1f}"
 
 
 def look_inside(model: keras.Model, photo: str | os.PathLike | np.ndarray, layer: str = "conv4_block6_out") -> Figure:
     """Return one figure of a photo, a path or an array (height, width, 3): its five classes, the class map of the
-    first, and the three channels of a layer that stand out most on it, each with its map and its picture.
+    first, and the three channels of a layer of the atlas that stand out most on it, each with its map and its picture.
 
-    A channel stands out by its mean over the positions, in standard deviations from that of 250 natural inputs.
+    A channel stands out by its mean over the positions, in standard deviations from that of 150 natural inputs.
     """
-    usual = helpers.channel_responses(model, layer, helpers.natural_inputs().images[::4])
+    usual = helpers.channel_responses(model, layer, helpers.natural_inputs(probe=None).images[::4])
     here = helpers.channel_responses(model, layer, helpers.load_image(photo, 128)[None])[0]
     apart = (here - usual.mean(axis=0)) / np.maximum(usual.std(axis=0), 1e-6)
     chosen, large = np.argsort(-apart)[:3], helpers.load_image(photo, 448)
@@ -253,13 +302,12 @@ def look_inside(model: keras.Model, photo: str | os.PathLike | np.ndarray, layer
     axes = figure.subplot_mosaic("pcxyz;bbXYZ")
     class_map = found["post_relu"][0] @ model.get_layer("predictions").get_weights()[0][:, classes[0][0]]
     panels = {"p": ("the photo", large), "c": (f"where “{classes[0][1]}”\ncomes from", overlay(large, class_map, 32))}
-    pictures = helpers.maximize(model, layer, chosen, 128, 24).images
-    for place, channel, picture in zip("xyz", chosen, pictures, strict=True):
+    for place, channel in zip("xyz", chosen, strict=True):
         lit = overlay(large, found[view][0, :, :, channel], stride)
         panels[place] = f"channel {channel}: {apart[channel]:.1f} sd\nabove its usual mean", lit
-        panels[place.upper()] = "a picture\nthat drives it", picture
+        panels[place.upper()] = "its picture,\nfrom the atlas", helpers.atlas_picture(layer, channel, model)
     for place, (title, picture) in panels.items():
-        axes[place].imshow(picture)
+        axes[place].imshow(picture, interpolation="lanczos")
         axes[place].set_title(title, fontsize=10)
         axes[place].axis("off")
     _, names, probabilities = zip(*classes, strict=True)
