@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
@@ -504,7 +504,7 @@ def kept_bars(kept: dict[str, int], photos: int) -> Figure:
 # ------------------------------------------------------------------------------------ kernels and circuits, notebook 03
 
 
-def gratings(angles: Sequence[float], frequency: float, shifts: int = 16, size: int = 64) -> np.ndarray:
+def gratings(angles: Sequence[float], frequency: float = 0.25, shifts: int = 16, size: int = 32) -> np.ndarray:
     """Return grey stripes of half contrast, (n, shifts, size, size, 3) in [0, 1]: n angles, each at equal shifts.
 
     An angle of 0 is horizontal, counter-clockwise; the shifts together are one cycle, `frequency` is cycles per pixel.
@@ -533,7 +533,7 @@ def show_weights(kernels: np.ndarray, titles: Sequence[str]) -> Figure:
             place.set_title(f"on {name}", fontsize=10)
             for (y, x), weight in np.ndenumerate(weights):
                 ink = "white" if abs(weight) > 0.6 * top else "black"
-                place.text(x, y, f"{100 * weight:.0f}", ha="center", va="center", fontsize=8, color=ink)
+                place.text(x, y, f"{round(float(100 * weight))}", ha="center", va="center", fontsize=8, color=ink)
         line[3].imshow(tile)
         line[3].set_title(title, fontsize=10)
     for place in lines.flat:
@@ -542,12 +542,12 @@ def show_weights(kernels: np.ndarray, titles: Sequence[str]) -> Figure:
 
 
 def kernel_groups(kernels: np.ndarray) -> dict[str, list[int]]:
-    """Sort kernels, (side, side, 3, n): stripes by angle, no clear angle, and those of which over half is colour."""
+    """Sort kernels, (side, side, 3, n): by their angle, no clear angle, and those of which over half is colour."""
     angles = helpers.stripe_angles(kernels)
     colour = 3 * kernels.var(axis=2).sum((0, 1)) > 0.5 * (kernels**2).sum((0, 1, 2))
-    stripes = [int(i) for i in np.argsort(angles) if angles[i] >= 0 and not colour[i]]
+    turned = [int(i) for i in np.argsort(angles) if angles[i] >= 0 and not colour[i]]
     rest = np.flatnonzero(np.isnan(angles) & ~colour).tolist()
-    return {"stripes": stripes, "no clear angle": rest, "colours": np.flatnonzero(colour).tolist()}
+    return {"a clear angle": turned, "no clear angle": rest, "colours": np.flatnonzero(colour).tolist()}
 
 
 def show_kernels(kernels: np.ndarray, groups: dict[str, Sequence[int]], titles=None, columns: int = 11) -> Figure:
@@ -591,21 +591,23 @@ def show_answers(photo: np.ndarray, kernels: np.ndarray, maps: np.ndarray, title
 def plot_tuning(angles, curves: dict[str, np.ndarray], ylabel: str, predicted=(), kernels=None) -> Figure:
     """Return curves over the angle of stripes; `predicted` angles dotted, each under its kernel (side, side, 3, n).
 
-    Without kernels, the highest value of each curve is written beside it, and the lowest one below zero.
+    Without kernels, the highest value of each curve is written beside it, and the lowest one below zero. A fourth curve
+    is a control, grey and dashed.
     """
     figure = Figure(figsize=(9.6, 4.6), layout="constrained")
     axes = figure.subplots()
     low, high = min(0, *(c.min() for c in curves.values())), max(c.max() for c in curves.values())
     span, drop, tiles = high - low, 0.31 if low < 0 else 0.24, () if kernels is None else painted(kernels)
     for number, (label, curve) in enumerate(curves.items()):
-        axes.plot(angles, curve, lw=2.5, color=f"C{number}", label=label)
+        colour = ("C0", "C1", "C2", "grey")[number]
+        axes.plot(angles, curve, lw=2.5 - (number == 3), ls="--" if number == 3 else "-", color=colour, label=label)
         if len(tiles):
-            axes.axvline(predicted[number], color=f"C{number}", ls=":")
+            axes.axvline(predicted[number], color=colour, ls=":")
             place = [predicted[number] - 9, high + 0.03 * span, 18, 0.26 * span]
             axes.inset_axes(place, transform=axes.transData).imshow(tiles[number])
-        else:
+        elif number < 3:
             for i, shift in ((curve.argmax(), 4), (curve.argmin(), -13))[: 1 + bool(curve.min() < 0)]:
-                style = {"xytext": (0, shift), "textcoords": "offset points", "color": f"C{number}", "ha": "center"}
+                style = {"xytext": (0, shift), "textcoords": "offset points", "color": colour, "ha": "center"}
                 axes.annotate(f"{curve[i]:.1f}".replace("-", "−"), (angles[i], curve[i]), **style)
     for angle in range(0, 181, 30):  # a piece of grating over every tick
         place = [angle - 6, low - drop * span, 12, 0.18 * span]
@@ -618,26 +620,31 @@ def plot_tuning(angles, curves: dict[str, np.ndarray], ylabel: str, predicted=()
     axes.axhline(0, color="black", lw=1)
     axes.set(xlim=(-8, 188), xticks=range(0, 181, 30), xlabel="angle of the stripes (degrees)", ylabel=ylabel)
     axes.set(yticks=[t for t in axes.get_yticks() if low <= t <= high])
-    axes.set(ylim=(low - (drop + 0.03) * span, high + span * (0.32 if len(tiles) else 0.06)))
+    axes.set(ylim=(low - (drop + 0.03) * span, high + span * (0.32 if len(tiles) else 0.1)))
     axes.legend(loc="upper right")
     return figure
 
 
-def plot_shifts(waves: np.ndarray, panels: dict[str, dict[str, np.ndarray]]) -> Figure:
-    """Return three of n shifted gratings, (n, 32, 32, 3), and one or two panels of answers to all, {title: curves}."""
-    figure = Figure(figsize=(9.6, 3.3), layout="constrained")
-    places = figure.subplot_mosaic([[name, *"xxxyyy"[: 3 * len(panels)]] for name in "abc"])
-    steps = len(waves)
+def plot_shifts(waves: np.ndarray, panels: dict[str, Sequence[np.ndarray]]) -> Figure:
+    """Return two panels of answers to n shifted gratings, (n, 32, 32, 3), of which three are shown.
+
+    `panels`, {title: (without, with)}, hold the maps, (n, height, width), that one channel makes without and with the
+    max-pool; the curves are their middle position.
+    """
+    figure, steps = Figure(figsize=(9.6, 3.4), layout="constrained"), len(waves)
+    places = figure.subplot_mosaic([[name, *"xxxyyy"] for name in "abc"])
     for name, i in zip("abc", range(0, steps, steps // 4), strict=False):
         places[name].imshow(waves[i, 8:24, 8:24])
         places[name].set(xticks=[], yticks=[], ylabel=f"shift {i}")
-    for name, (title, curves) in zip("xy", panels.items(), strict=False):
-        for label, curve in curves.items():
-            places[name].plot(range(steps), curve, "o-", ms=4, label=label)
+    for name, (title, pair) in zip("xy", panels.items(), strict=True):
+        for maps, words in zip(pair, ("without max-pool", "with max-pool"), strict=True):
+            curve = np.asarray(maps)[:, maps.shape[1] // 2, maps.shape[2] // 2]
+            places[name].plot(range(steps), curve, "o-", ms=4, label=words)
         places[name].axhline(0, color="black", lw=1)
-        places[name].set(title=title, xlabel=f"shift of the stripes ({steps} = one cycle)", ylabel="answer")
+        places[name].set(xlabel=f"shift of the stripes ({steps} = one cycle)", ylabel="answer")
+        places[name].set_title(title, fontsize=11)
         places[name].set_xticks(range(0, steps, steps // 4))
-        places[name].legend()
+    places["x"].legend(loc="lower left")
     return figure
 
 
@@ -657,7 +664,8 @@ def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], strengths, tar
         colour, width = "#b2182b" if strength > 0 else "#2166ac", 12 * abs(strength) / np.abs(strengths).max()
         ends = [i + 0.5, count / 2], [large + 0.75, large - 0.05]
         axes.plot(*ends, color=colour, lw=width, zorder=0, solid_capstyle="butt")
-        axes.text(i + 0.5, high - 0.33, f"{label}\n{strength:+.2f}", ha="center", va="bottom", fontsize=9, color=colour)
+        words = f"{label}\n{strength:+.2f}".replace("-", "−")
+        axes.text(i + 0.5, high - 0.33, words, ha="center", va="bottom", fontsize=9, color=colour)
         corners += [(i, high - 1.35 - k, 1, row[i]) for k, row in enumerate(rows)]
     for x, word, colour in ((0.4, "excites", "#b2182b"), (count - 0.4, "inhibits", "#2166ac")):
         axes.text(x, large + 0.2, word, ha="center", fontsize=13, color=colour)
@@ -665,6 +673,97 @@ def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], strengths, tar
         box = axes.inset_axes([x + 0.02, y, side - 0.04, side - 0.04], transform=axes.transData)
         box.imshow(picture, interpolation="lanczos" if len(picture) > 16 else "nearest")  # a photo, or a kernel
         box.set(xticks=[], yticks=[])
+    return figure
+
+
+def _map_batches(model: keras.Model, layer: str, images: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield a layer's maps of images, (n, height, width, channels), for 16 images at a time, to save memory."""
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec([None, None, None, 3])]
+    compiled = tf.function(helpers.feature_model(model, layer), signature).get_concrete_function()
+    for first in range(0, len(images), 16):
+        yield compiled(tf.constant(helpers.preprocess(images[first : first + 16]))).numpy()
+
+
+def spread(model: keras.Model, layer: str, images: np.ndarray) -> np.ndarray:
+    """Return how much each map of a layer varies: its standard deviation over all positions of images, (channels,)."""
+    count = total = squares = 0
+    for maps in _map_batches(model, layer, images):
+        count += maps[..., 0].size
+        total += maps.sum(axis=(0, 1, 2), dtype=np.float64)
+        squares += np.square(maps, dtype=np.float64).sum(axis=(0, 1, 2))
+    return np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0))
+
+
+def peaks(model: keras.Model, layer: str, images: np.ndarray) -> np.ndarray:
+    """Return the largest activation in each map of images, (n, channels), two positions away from the padding."""
+    return np.concatenate([maps[:, 2:-2, 2:-2].max(axis=(1, 2)) for maps in _map_batches(model, layer, images)])
+
+
+def kernel_circuit(kernels: np.ndarray, wires: dict[int, float], target: np.ndarray, title: str) -> Figure:
+    """Return `wires`, {kernel: strength}, as painted kernels, (side, side, 3, n), joined to a picture of the target."""
+    angles = helpers.stripe_angles(kernels)
+    labels = [f"kernel {i}: {angles[i]:.0f}°".replace(": nan°", "") for i in wires]
+    return draw_circuit([painted(kernels[..., list(wires)])], labels, list(wires.values()), [target], title)
+
+
+def channel_circuit(
+    model: keras.Model, layer: str, channel: int, wires: dict[int, float], photos: np.ndarray
+) -> Figure:
+    """Return a channel of a 1×1 convolution and its `wires`, {input: strength}.
+
+    Of each input: the patch of n photos, (n, side, side, 3), with its largest activation, and an optimized picture
+    (before its ReLU); of the channel an optimized picture and the three best patches.
+    """
+    relu = helpers.parents(model, model.get_layer(layer))[0]
+    natural, tops = helpers.NaturalInputs(photos, list(range(len(photos)))), peaks(model, relu.name, photos)
+    patches = [helpers.top_patches(model, relu.name, i, natural, tops[:, i], 1)[1][0] for i in wires]
+    optimized = helpers.maximize(model, helpers.parents(model, relu)[0].name, list(wires)).images
+    best = helpers.top_patches(model, layer, channel, natural, peaks(model, layer, photos)[:, channel], 3)[1]
+    target = [helpers.maximize(model, layer, channel).images[0], *best]
+    title = f"channel {channel} of {layer} and its strongest wires"
+    labels = [f"channel {i}" for i in wires]
+    return draw_circuit([patches, optimized], labels, list(wires.values()), target, title)
+
+
+def simple_shapes(radius: float = 7, bright: bool = False) -> dict[str, np.ndarray]:
+    """Return drawings of one size, {name: (192, 192, 3) in [0, 1]}, dark on a light ground or the other way round."""
+    y, x = np.mgrid[-96:96, -96:96]
+    apart = np.hypot(x, y)
+    ring, pupil = (apart > 0.7 * radius) & (apart < radius), apart < 0.4 * radius
+    shapes = {
+        "eye": ring | pupil,
+        "its ring": ring,
+        "its pupil": pupil,
+        "disc": apart < radius,
+        "square": np.maximum(abs(x), abs(y)) < radius - 0.5,
+        "cross": (apart < radius) & (np.minimum(abs(x), abs(y)) < 0.3 * radius),
+        "line": abs(x + y) < 0.5 * radius,
+        "nothing": apart < 0,
+    }
+    ink, ground = (0.85, 0.15) if bright else (0.15, 0.85)
+    return {name: np.where(shape[..., None], [ink] * 3, ground) for name, shape in shapes.items()}
+
+
+def answer_bars(shapes: dict[str, np.ndarray], answers: Sequence[float], levels: dict[str, float]) -> Figure:
+    """Return the middle of shapes, {name: (192, 192, 3)}, each over the bar of its answer, and dotted `levels`."""
+    count, left, wide = len(shapes), 0.06, 0.93
+    figure = Figure(figsize=(9.6, 4.2))
+    axes = figure.add_axes([left, 0.03, wide, 0.59])
+    drawn = axes.bar(range(count), answers, width=0.6, color="#4393c3")
+    axes.bar_label(drawn, [f"{answer:.1f}".replace("-", "−") for answer in answers], padding=2)
+    for number, (name, picture) in enumerate(shapes.items()):
+        box = figure.add_axes([left + wide * (number + 0.06) / count, 0.66, 0.88 * wide / count, 0.28])
+        box.imshow(picture[76:116, 76:116])
+        box.set_title(name, fontsize=10, pad=3)
+        box.axis("off")
+    for name, level in levels.items():
+        axes.axhline(level, color="#555555", lw=1, ls=":")
+        axes.text(count - 0.52, level, f"{name}: {level:.1f}", ha="right", va="bottom", fontsize=9, color="#555555")
+    axes.axhline(0, color="black", lw=1)
+    low, high = min(0, *answers), max(*answers, *levels.values())
+    axes.set(xlim=(-0.5, count - 0.5), ylim=(1.45 * low, 1.15 * high), xticks=[], ylabel="largest answer")
     return figure
 
 

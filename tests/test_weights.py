@@ -54,33 +54,59 @@ def test_kernel_groups_hold_every_kernel_once_and_sort_stripes_by_angle(model):
     kernels = model.get_layer("conv1_conv").kernel.numpy()
     groups, angles = drawing.kernel_groups(kernels), helpers.stripe_angles(kernels)
     assert sorted(i for members in groups.values() for i in members) == list(range(64))
-    assert (np.diff(angles[groups["stripes"]]) >= 0).all() and np.isnan(angles[groups["no clear angle"]]).all()
+    assert (np.diff(angles[groups["a clear angle"]]) >= 0).all() and np.isnan(angles[groups["no clear angle"]]).all()
+
+
+def test_all_but_four_coarse_edges_like_the_angle_that_their_weights_predict(model):
+    kernels = model.get_layer("conv1_conv").kernel.numpy()
+    predicted, angles = helpers.stripe_angles(kernels), np.arange(0, 180, 2)
+    waves = helpers.preprocess(drawing.gratings(angles).reshape(-1, 32, 32, 3))
+    answers = np.asarray(helpers.feature_model(model, "conv1_conv")(waves))[:, 8, 8].reshape(90, 16, 64)
+    off = np.abs((angles[np.ptp(answers, axis=1).argmax(axis=0)] - predicted + 90) % 180 - 90)
+    striped = drawing.kernel_groups(kernels)["a clear angle"]
+    assert len(striped) == 31 and sorted(i for i in striped if off[i] > 5) == [7, 17, 19, 58]
+    assert (off[[28, 20, 49]] < 3).all()
 
 
 def test_channel_57_needs_its_exciting_wires_and_is_choosy_by_its_negative_weights(model):
     assert (model.get_layer("conv2_block1_1_bn").gamma.numpy() > 0).all()  # so a positive weight excites
+    assert (model.get_layer("conv2_block1_preact_bn").gamma.numpy() > 0).all()  # of a kernel's own answer
     weights = model.get_layer("conv2_block1_1_conv").kernel.numpy()[0, 0]
-    waves = drawing.gratings(range(0, 180, 15), 0.25, 4, 32).reshape(-1, 32, 32, 3)
-    below = helpers.feature_model(model, "conv2_block1_preact_relu")(helpers.preprocess(waves))
+    assert weights[28].argmax() == 57
+    angles = np.arange(0, 180, 2)
+    waves = helpers.preprocess(drawing.gratings(angles).reshape(-1, 32, 32, 3))
+    below = np.asarray(helpers.feature_model(model, "conv2_block1_preact_relu")(waves))[:, 4:5, 4:5]
     curves = []
-    for cut in ([], [28, 47, 14, 51], weights[:, 57] < 0):
+    for cut in ([], [28, 47, 14, 51], [15, 58, 0, 30], [40, 42, 10, 21], weights[:, 57] < 0):
         left = weights.copy()
         left[cut, 57] = 0
-        answers = np.asarray(model.get_layer("conv2_block1_1_bn")(below @ left))[:, 4, 4, 57]
-        curves.append(answers.reshape(12, 4).mean(axis=1))
-    whole, unexcited, uninhibited = curves
-    assert whole.max() > 6 and whole.min() < -3 and unexcited.max() < 0.5
-    assert uninhibited.min() > 2 and abs(uninhibited.argmax() - whole.argmax()) <= 1  # steps of 15 degrees
+        answers = np.asarray(model.get_layer("conv2_block1_1_bn")(below @ left))[:, 0, 0, 57]
+        curves.append(answers.reshape(90, 16).mean(axis=1))
+    whole, unexcited, uninhibited, control, positive = curves
+    assert 2 * np.sum(whole > 0) == pytest.approx(88, abs=2)  # degrees
+    assert 2 * np.sum(uninhibited > 0) == pytest.approx(128, abs=2)
+    assert 2 * np.sum(control > 0) == pytest.approx(88, abs=2)
+    assert whole.max() == pytest.approx(7.1, abs=0.1) and whole.min() == pytest.approx(-4.1, abs=0.1)
+    assert unexcited.max() < 0.5 and np.ptp(unexcited) == pytest.approx(np.ptp(whole) / 2, rel=0.15)
+    assert positive.min() > 2 and abs(angles[positive.argmax()] - angles[whole.argmax()]) <= 4
 
 
-def test_channel_5_likes_a_line_least_and_a_ring_more_or_less_than_a_disc_by_size(model):
-    y, x = np.mgrid[-32:32, -32:32]
-    radius, box, line = np.hypot(x, y), np.maximum(abs(x), abs(y)), abs(x + y) < 4
-    features = helpers.feature_model(model, "conv3_block1_1_conv")
-    for r in (4, 5, 7, 10):
-        shapes = np.stack([line, radius < r, (radius < r) & (radius > r - 3), box < r - 0.5])
-        for dark, bright in ((0.85, 0.15), (0.15, 0.85)):
-            drawn = np.where(shapes[..., None], [dark] * 3, bright)
-            peaks = np.asarray(features(helpers.preprocess(drawn)))[:, 2:-2, 2:-2, 5].max(axis=(1, 2))
-            assert peaks.argmin() == 0
-        assert peaks.argmax() == (1 if r == 5 else 2)
+def test_strength_is_weight_times_spread_as_numpy_measures_it(model):
+    photos = np.random.default_rng(0).integers(0, 256, (20, 64, 64, 3), dtype=np.uint8)
+    maps = np.asarray(helpers.feature_model(model, "conv2_block1_preact_relu")(helpers.preprocess(photos)))
+    assert drawing.spread(model, "conv2_block1_preact_relu", photos) == pytest.approx(maps.std((0, 1, 2)), rel=1e-3)
+    inside = maps[:, 2:-2, 2:-2].max(axis=(1, 2))
+    assert drawing.peaks(model, "conv2_block1_preact_relu", photos) == pytest.approx(inside, rel=1e-3, abs=1e-4)
+
+
+def test_channel_5_needs_no_eye_and_likes_a_line_least_whatever_the_size(model):
+    for radius in (4, 5, 6, 7, 8, 9, 10, 12):
+        for bright in (False, True):
+            shapes = drawing.simple_shapes(radius, bright)
+            peaks = drawing.peaks(model, "conv3_block1_1_conv", np.stack(list(shapes.values())))[:, 5]
+            found = dict(zip(shapes, peaks, strict=True))
+            assert sorted(found, key=found.get)[:2] == ["nothing", "line"]
+            if radius <= 9:
+                assert abs(found["eye"] - found["its ring"]) < 0.65
+            elif not bright:
+                assert found["its pupil"] > found["eye"]
