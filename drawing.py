@@ -285,7 +285,7 @@ def class_title(logits: np.ndarray, index: int, rank: bool = False) -> str:
 
 def look_inside(model: keras.Model, photo: str | os.PathLike | np.ndarray, layer: str = "conv4_block6_out") -> Figure:
     """Return one figure of a photo, a path or an array (height, width, 3): its five classes, the class map of the
-    first, and the three channels of a layer of the atlas that stand out most on it, each with its map and its picture.
+    first, and the three channels of a layer that stand out most on it, each with its map and a picture that drives it.
 
     A channel stands out by its mean over the positions, in standard deviations from that of 150 natural inputs.
     """
@@ -302,10 +302,14 @@ def look_inside(model: keras.Model, photo: str | os.PathLike | np.ndarray, layer
     axes = figure.subplot_mosaic("pcxyz;bbXYZ")
     class_map = found["post_relu"][0] @ model.get_layer("predictions").get_weights()[0][:, classes[0][0]]
     panels = {"p": ("the photo", large), "c": (f"where “{classes[0][1]}”\ncomes from", overlay(large, class_map, 32))}
-    for place, channel in zip("xyz", chosen, strict=True):
+    if (helpers.ATLAS / f"{layer}.json").is_file():
+        pictures = [helpers.atlas_picture(layer, channel, model) for channel in chosen]
+    else:
+        pictures = helpers.maximize(model, layer, chosen, 128, 24).images
+    for place, channel, picture in zip("xyz", chosen, pictures, strict=True):
         lit = overlay(large, found[view][0, :, :, channel], stride)
         panels[place] = f"channel {channel}: {apart[channel]:.1f} sd\nabove its usual mean", lit
-        panels[place.upper()] = "its picture,\nfrom the atlas", helpers.atlas_picture(layer, channel, model)
+        panels[place.upper()] = "a picture\nthat drives it", picture
     for place, (title, picture) in panels.items():
         axes[place].imshow(picture, interpolation="lanczos")
         axes[place].set_title(title, fontsize=10)

@@ -464,9 +464,7 @@ def _window(layer: keras.layers.Layer) -> tuple[int, int, bool]:
     """Return side in positions (dilation included), stride and whether padding is "same" of a convolution or pool."""
     sides = layer.pool_size if hasattr(layer, "pool_size") else layer.kernel_size
     if len({*sides}) > 1 or len({*layer.strides}) > 1:
-        raise ValueError(
-            f"{layer.name} has a window of {sides} and strides {layer.strides}: only squares are known here"
-        )
+        raise ValueError(f"{layer.name}: a window of {sides}, strides {layer.strides}; only squares are known here")
     dilation = getattr(layer, "dilation_rate", (1, 1))[0]
     return (sides[0] - 1) * dilation + 1, layer.strides[0], layer.padding == "same"
 
@@ -772,8 +770,7 @@ class _Ascent:
         step = tf.function(step, autograph=False, experimental_attributes={"_noinline": True})
 
         def climb(rows, columns):
-            first = tf.zeros(self.values.shape[0])
-            return tf.scan(lambda _, moves: step(*moves), (rows, columns), first, parallel_iterations=1)
+            return tf.scan(lambda _, moves: step(*moves), (rows, columns), tf.zeros(self.values.shape[0]), 1)
 
         signature = 2 * [tf.TensorSpec([None, None, side])]
         return tf.function(climb, signature, autograph=False).get_concrete_function()  # anew, it would be warned of
@@ -917,9 +914,7 @@ def drive(
         raise ValueError(f"natural responses of shape {natural.shape}: pass finite ones of shape (n, {width})")
     shown = np.round(255 * deprocess(preprocess(images))).astype(np.uint8)
     if len(shown) != len(channels) or sign not in (1, -1):
-        raise ValueError(
-            f"{len(shown)} images for {len(channels)} channels, sign {sign}: pass one image a channel, 1 or -1"
-        )
+        raise ValueError(f"{len(shown)} images for {len(channels)} channels, sign {sign}: one a channel, 1 or -1")
     copies = np.concatenate([shown, *damaged(shown).values()])
     found = channel_responses(model, layer, copies, objective).reshape(4, len(shown), -1)
     values = sign * found[:, np.arange(len(shown)), channels]

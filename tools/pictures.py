@@ -24,18 +24,18 @@ WHOLE = (0, 0, 1, 1)
 
 def tile(row: int, column: int) -> tuple[float, ...]:
     """Return the place of a picture in the ladder."""
-    left, top = (4 + 160 * column) / 960, (39 + 211 * row) / 840
-    return left, top, left + 152 / 960, top + 152 / 840
+    left, top = (4 + 240 * column) / 960, (40 + 291.5 * row) / 1160
+    return left, top, left + 232 / 960, top + 231 / 1160
 
 
 def card(row: int, column: int) -> tuple[float, ...]:
     """Return the place of a picture in the gallery of classes."""
-    left, top = (4 + 192 * column) / 960, (43 + 224 * row) / 907
-    return left, top, left + 184 / 960, top + 182 / 907
+    left, top = (4 + 192 * column) / 960, (42 + 224 * row) / 903
+    return left, top, left + 184 / 960, top + 182 / 903
 
 
 LADDER, GALLERY = "The ladder", "Twenty pictures of classes"
-LADDER_TILES = [(LADDER, tile(0, 1)), (LADDER, tile(1, 5)), (LADDER, tile(2, 5))]
+LADDER_TILES = [(LADDER, tile(1, 2)), (LADDER, tile(2, 3)), (LADDER, tile(3, 0))]
 GALLERY_CARDS = [(GALLERY, card(0, 0)), (GALLERY, card(1, 0)), (GALLERY, card(3, 2))]
 PHOTO_ON_ITS_WAY = [(0, 0.033, 0.333, 0.493), (0.667, 0.033, 1, 0.493), (0.333, 0.528, 0.667, 0.988)]
 PICTURES = {  # notebook: what to join: how a figure's alt text begins, a part of it (left, top, right, bottom of 1)
@@ -43,7 +43,7 @@ PICTURES = {  # notebook: what to join: how a figure's alt text begins, a part o
     "02": [("An astronaut and an officer", WHOLE)],
     "03": [("A circuit: dots", (0, 0.338, 1, 1))],
     "04": [*LADDER_TILES, *GALLERY_CARDS],
-    "05": [("Three channels, 85, 853", (0, 0.0485, 1, 0.3395))],
+    "05": [("Three channels, 85, 853", (0, 0.049, 1, 0.3314))],
 }
 README = {"inside": ("02", "A photo, its five classes"), "ladder": ("04", LADDER)}  # figures that it shows as they are
 
