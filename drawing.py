@@ -90,22 +90,23 @@ def portrait(model: keras.Model, layer: str, channel: int, natural: helpers.Natu
     natural = helpers.natural_inputs() if natural is None else natural
     responses = helpers.channel_responses(model, layer, natural.images)
     values = responses[:, helpers.check_channel(model, layer, channel)]
-    best, patches = helpers.top_patches(model, layer, channel, natural, values)
+    best, patches = helpers.top_patches(model, layer, channel, natural, values, 4)
     made = helpers.maximize(model, layer, channel, natural.images.shape[1]).images
     found, middle = helpers.drive(model, layer, [channel], made, responses), np.median(values)
     size, side = natural.images.shape[1], len(patches[0])
     strips = {"the strongest crops, at most one of each photo": natural.images[best]}
     if side <= size // 2:  # larger ones are almost the crops themselves
         strips["what the brightest position of each of them sees"] = patches
-    figure = Figure(figsize=(9.6, 3.2 + 0.6 * len(strips)), layout="constrained")
-    places = figure.subplot_mosaic([*[["S", *3 * [name]] for name in strips], 4 * ["x"]])
+    figure = Figure(figsize=(9.6, 2.2 + 2 * len(strips)), layout="constrained")
+    heights = (*[2] * len(strips), 1.5)
+    places = figure.subplot_mosaic([*[["S", *4 * [name]] for name in strips], 5 * ["x"]], height_ratios=heights)
     axis, strips["S"] = places["x"], made
     for name, pictures in strips.items():
         gap = ((0, 0), (0, len(pictures[0]) // 16), (0, 0))
         places[name].imshow(
             np.hstack([np.pad(p, gap, constant_values=255 if p.dtype == np.uint8 else 1) for p in pictures])
         )
-        title = f"its picture\ndrive / robust drive: {found.captions()[0]}" if name == "S" else name
+        title = f"its picture: {found.captions()[0]}" if name == "S" else name
         places[name].set_title(title, fontsize=9, loc="left")
         places[name].axis("off")
     shown, damaged = (middle + part * (values.max() - middle) for part in found)
@@ -888,26 +889,24 @@ def channel_rows(
     return image_grid(tiles, titles, len(tiles) // len(rows))
 
 
-def class_panels(photo: np.ndarray, maps: np.ndarray, answer: np.ndarray, silent: dict[int, np.ndarray]) -> Figure:
-    """Return a photo over its five best classes, and beside it, lit by each silenced channel, what is left of them.
-
-    `maps` is (height, width, channels); `answer` and the values of `silent`, {channel: …}, are logits.
+def class_panels(photo: np.ndarray, answers: dict[str, np.ndarray]) -> Figure:
+    """Return a photo, and beside it a panel of bars for each of `answers`, {title: logits}: the first one's five best
+    classes.
     """
-    best, stride = helpers.top_predictions(answer), len(photo) // len(maps)
-    figure = Figure(figsize=(9.6, 4.9), layout="constrained")
-    places = figure.subplots(2, 1 + len(silent), height_ratios=(1.6, 1))
-    lit = [photo, *(overlay(photo, maps[:, :, channel], stride) for channel in silent)]
-    titles = ["the photo, nothing silenced", *(f"channel {channel} lit, then silenced" for channel in silent)]
-    for (top, low), picture, title, logits in zip(places.T, lit, titles, (answer, *silent.values()), strict=True):
-        top.imshow(picture)
-        top.set_title(title, fontsize=11)
-        top.axis("off")
+    best = helpers.top_predictions(next(iter(answers.values())))
+    figure = Figure(figsize=(9.6, 2.7), layout="constrained")
+    left, *panels = figure.subplots(1, 1 + len(answers), width_ratios=(1.2, *[1] * len(answers)))
+    left.imshow(photo)
+    left.axis("off")
+    for place, (title, logits) in zip(panels, answers.items(), strict=True):
         found = {one.index: one.probability for one in helpers.top_predictions(logits, 1000)}
-        bars = low.barh([helpers.words(one.name) for one in best], [found[one.index] for one in best])
-        low.bar_label(bars, fmt="{:.1%}", padding=3, fontsize=9)
-        low.set(xlim=(0, 1.3), xticks=(0, 0.5, 1), xlabel="probability")
-        low.invert_yaxis()
-        low.tick_params(labelleft=top is places[0, 0])
+        bars = place.barh([helpers.words(one.name) for one in best], [found[one.index] for one in best])
+        place.bar_label(bars, fmt="{:.1%}", padding=3, fontsize=9)
+        place.set_title(title, fontsize=10)
+        place.set(xlim=(0, 1.4), xticks=(0, 0.5, 1), xlabel="probability")
+        place.spines[["top", "right"]].set_visible(False)
+        place.invert_yaxis()
+        place.tick_params(labelleft=place is panels[0])
     return figure
 
 
@@ -924,7 +923,7 @@ def fall_panel(falls: dict[str, Sequence[float]]) -> Figure:
             axes.plot(group, [row] * len(group), marker, color=colour, ms=9, alpha=0.85, label=label)
     axes.axvline(0, color="black", lw=0.8)
     axes.set(yticks=range(len(falls)), yticklabels=falls, ylim=(len(falls) - 0.4, -0.6))
-    axes.set(xlabel="fall of the class's logit while the channel is held at its usual mean")
+    axes.set(xlabel="fall of the class's logit while the channel is silenced")
     figure.legend(loc="outside upper center", ncols=3)
     return figure
 
