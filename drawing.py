@@ -204,7 +204,7 @@ def map_on_photo(photo: np.ndarray, activations: np.ndarray, stride: int, title:
     axes[0].imshow(photo)
     _draw_map(figure, axes[1], activations, label)
     axes[2].imshow(overlay(photo, activations, stride))
-    titles = "the photo", f"{title}, {len(activations)} × {len(activations[0])} positions", "the two together"
+    titles = "The photo", f"{title}, {len(activations)} × {len(activations[0])} positions", "The two together"
     for place, text in zip(axes, titles, strict=True):
         place.set_title(text, fontsize=11)
         place.axis("off")
@@ -222,7 +222,7 @@ def sum_and_relu(photo: np.ndarray, signed: np.ndarray, rectified: np.ndarray, s
     axes[0].imshow(grey * (1 - strength) + colormaps["RdBu_r"](0.5 + share / 2)[..., :3] * strength)
     _draw_map(figure, axes[1], signed, "")
     _draw_map(figure, axes[2], rectified, "")
-    for place, text in zip(axes, ("the sum, laid on the photo", "the sum", "after the ReLU"), strict=True):
+    for place, text in zip(axes, ("The sum, laid on the photo", "The sum", "After BatchNorm and ReLU"), strict=True):
         place.set_title(text, fontsize=11)
         place.axis("off")
     return figure
@@ -264,10 +264,10 @@ def neighbours(photos: np.ndarray, files: Sequence, nearest: dict[str, np.ndarra
     rows = [[os.path.basename(file).split(".")[0] for file in files].index(name) for name in asked]
     figure = Figure(figsize=(9.6, 1.6 * len(rows) + 0.3), layout="constrained")
     groups = {"": [[row] for row in rows]}
-    groups |= {f"nearest at {stage}": [found[row][:3] for row in rows] for stage, found in nearest.items()}
+    groups |= {f"Nearest at {stage}": [found[row][:3] for row in rows] for stage, found in nearest.items()}
     parts = figure.subfigures(1, len(groups), width_ratios=[len(found[0]) for found in groups.values()])
     for part, (title, found) in zip(parts, groups.items(), strict=True):
-        part.suptitle(title or "the photo", fontsize=11, weight="bold")
+        part.suptitle(title or "The photo", fontsize=11, weight="bold")
         places = part.subplots(len(rows), len(found[0]), squeeze=False).flat
         for place, number in zip(places, np.ravel(found), strict=True):
             place.imshow(photos[number], interpolation="lanczos")
