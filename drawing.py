@@ -630,26 +630,24 @@ def plot_tuning(angles, curves: dict[str, np.ndarray], ylabel: str, predicted=()
     return figure
 
 
-def plot_shifts(waves: np.ndarray, panels: dict[str, Sequence[np.ndarray]]) -> Figure:
-    """Return two panels of answers to n shifted gratings, (n, 32, 32, 3), of which three are shown.
+def plot_shifts(waves: np.ndarray, panels: dict[str, np.ndarray]) -> Figure:
+    """Return panels of one kernel's answers to n shifted gratings, (n, 32, 32, 3), of which three are shown.
 
-    `panels`, {title: (without, with)}, hold the maps, (n, height, width), that one channel makes without and with the
-    max-pool; the curves are their middle position.
+    `panels`, {title: maps}, hold two stacks of maps, (n, height, width); the curves are their middle position.
     """
     figure, steps = Figure(figsize=(9.6, 3.4), layout="constrained"), len(waves)
     places = figure.subplot_mosaic([[name, *"xxxyyy"] for name in "abc"])
     for name, i in zip("abc", range(0, steps, steps // 4), strict=False):
         places[name].imshow(waves[i, 8:24, 8:24])
         places[name].set(xticks=[], yticks=[], ylabel=f"shift {i}")
-    for name, (title, pair) in zip("xy", panels.items(), strict=True):
-        for maps, words in zip(pair, ("without max-pool", "with max-pool"), strict=True):
-            curve = np.asarray(maps)[:, maps.shape[1] // 2, maps.shape[2] // 2]
-            places[name].plot(range(steps), curve, "o-", ms=4, label=words)
+    places["y"].sharey(places["x"])
+    for name, (title, maps) in zip("xy", panels.items(), strict=True):
+        curve = np.asarray(maps)[:, maps.shape[1] // 2, maps.shape[2] // 2]
+        places[name].plot(range(steps), curve, "o-", ms=4)
         places[name].axhline(0, color="black", lw=1)
         places[name].set(xlabel=f"shift of the stripes ({steps} = one cycle)", ylabel="answer")
         places[name].set_title(title, fontsize=11)
         places[name].set_xticks(range(0, steps, steps // 4))
-    places["x"].legend(loc="lower left")
     return figure
 
 
@@ -733,18 +731,22 @@ def channel_circuit(
 
 
 def simple_shapes(radius: float = 7, bright: bool = False) -> dict[str, np.ndarray]:
-    """Return drawings of one size, {name: (192, 192, 3) in [0, 1]}, dark on a light ground or the other way round."""
+    """Return drawings of one size, {name: (192, 192, 3) in [0, 1]}, dark on a light ground or the other way round.
+
+    The hatching fills the picture and keeps its fineness.
+    """
     y, x = np.mgrid[-96:96, -96:96]
     apart = np.hypot(x, y)
     ring, pupil = (apart > 0.7 * radius) & (apart < radius), apart < 0.4 * radius
+    hatching = (x + y) % 6 < 3
     shapes = {
         "eye": ring | pupil,
         "its ring": ring,
         "its pupil": pupil,
         "disc": apart < radius,
-        "square": np.maximum(abs(x), abs(y)) < radius - 0.5,
-        "cross": (apart < radius) & (np.minimum(abs(x), abs(y)) < 0.3 * radius),
         "line": abs(x + y) < 0.5 * radius,
+        "hatching": hatching,
+        "ring on hatching": ring | hatching,
         "nothing": apart < 0,
     }
     ink, ground = (0.85, 0.15) if bright else (0.15, 0.85)

@@ -105,8 +105,17 @@ def test_channel_5_needs_no_eye_and_likes_a_line_least_whatever_the_size(model):
             shapes = drawing.simple_shapes(radius, bright)
             peaks = drawing.peaks(model, "conv3_block1_1_conv", np.stack(list(shapes.values())))[:, 5]
             found = dict(zip(shapes, peaks, strict=True))
-            assert sorted(found, key=found.get)[:2] == ["nothing", "line"]
+            assert found["hatching"] < found["nothing"] - 1 and found["ring on hatching"] < found["its ring"] - 1
+            on_empty = [name for name in found if "hatching" not in name]
+            assert sorted(on_empty, key=found.get)[:2] == ["nothing", "line"]
             if radius <= 9:
                 assert abs(found["eye"] - found["its ring"]) < 0.65
             elif not bright:
                 assert found["its pupil"] > found["eye"]
+
+
+def test_level_hatching_does_not_hold_channel_5_back(model):
+    lines = np.where(1.4 * np.mgrid[-96:96, -96:96][0] % 6 < 3, 0.15, 0.85)
+    pictures = np.stack([lines, np.full((192, 192), 0.85)])[..., None].repeat(3, axis=-1)
+    level, nothing = drawing.peaks(model, "conv3_block1_1_conv", pictures)[:, 5]
+    assert level > nothing
