@@ -333,7 +333,8 @@ def prediction_bars(photo: np.ndarray, logits: np.ndarray) -> Figure:
     left.imshow(photo)
     left.axis("off")
     bars = right.barh([helpers.words(p.name) for p in best], [p.probability for p in best], color="#3182bd")
-    right.bar_label(bars, fmt="%.2f", padding=3)
+    shares = [f"{p.probability:.2f}" if p.probability >= 0.005 else "< 0.01" for p in best]
+    right.bar_label(bars, shares, padding=3)
     right.set(xlim=(0, 1.1), xlabel="probability")
     right.invert_yaxis()
     return figure
