@@ -914,11 +914,11 @@ def class_panels(photo: np.ndarray, answers: dict[str, np.ndarray]) -> Figure:
 
 
 def fall_panel(falls: dict[str, Sequence[float]]) -> Figure:
-    """Return a row of marks for each class: the falls for the brightest channel, for the named one, for the others."""
+    """Return a row of marks for each class: the falls for the standout, for the named channel, for the others."""
     figure = Figure(figsize=(9.6, 4.8), layout="constrained")
     axes = figure.subplots()
     for row, values in enumerate(falls.values()):
-        labels = ("random channels", "the brightest channel", "the channel that the gradient names")
+        labels = ("random channels", "the channel that stands out most", "the channel that the gradient names")
         groups = values[2:], values[:1], values[1:2]
         styles = ("|", "grey"), ("D", "C0"), ("^", "C1")
         for group, label, (marker, colour) in zip(groups, labels, styles, strict=True):
