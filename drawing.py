@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -261,7 +262,7 @@ def false_colours(components: np.ndarray, shape: Sequence[int]) -> np.ndarray:
 
 def neighbours(photos: np.ndarray, files: Sequence, nearest: dict[str, np.ndarray], asked: Sequence[str]) -> Figure:
     """Return a row for each photo asked for by its file's name: it and its three nearest, {stage: (n, 3 or more)}."""
-    rows = [[os.path.basename(file).split(".")[0] for file in files].index(name) for name in asked]
+    rows = [[Path(file).stem for file in files].index(name) for name in asked]
     figure = Figure(figsize=(9.6, 1.6 * len(rows) + 0.3), layout="constrained")
     groups = {"": [[row] for row in rows]}
     groups |= {f"Nearest at {stage}": [found[row][:3] for row in rows] for stage, found in nearest.items()}
@@ -883,7 +884,7 @@ def channel_rows(
     `values` holds for each channel its responses to the natural inputs, (n,). At most one crop of each photo is shown,
     none of the photo whose file is called `without`.
     """
-    tiles, titles, left_out = [], [], np.array(natural.sources) == helpers.Path(without).stem
+    tiles, titles, left_out = [], [], np.array(natural.sources) == Path(without).stem
     for (title, pictures), responses in zip(rows.items(), values, strict=True):
         best = helpers.strongest(np.where(left_out, -np.inf, responses), natural.sources, count)
         tiles += [*pictures, *natural.images[best]]

@@ -86,9 +86,9 @@ def test_form(path, cells):
     assert all(cell["source"].strip() for cell in cells)
     headings = re.findall(r"(?m)^#+ .+$", re.sub(r"(?ms)^```.*?^```", "", prose(cells)))
     assert [heading for heading in headings if heading.startswith("# ")] == headings[:1]
-    required = ["## Setup", "## Takeaways", "## Exercises", "## References"]
+    required = ["## Setup", "## Takeaways", "## What this does not show", "## Your turn", "## Exercises"]
+    required += ["## Going deeper", "## References"]
     assert [heading for heading in headings if heading in required] == required
-    assert "## What this does not show" in headings
     assert all(words in prose(cells) for words in ("**Overview.**", "**What to see.**", "<details>"))
     end = next(i for i, cell in enumerate(cells) if re.search("(?m)^## Takeaways", cell["source"]))
     assert 10 <= len(code(cells[:end])) <= 18
