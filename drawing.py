@@ -1,7 +1,7 @@
 """How the figures of the five notebooks are drawn.
 
-Functions return a matplotlib `Figure`, at most 1,000 px wide; `show` puts it into the notebook. Images, layers and
-channels are what helpers.py says they are.
+Functions return a `Drawing`, a matplotlib figure at most 1,000 px wide that shows itself where it is a cell's last
+line. Images, layers and channels are what helpers.py says they are.
 """
 
 from __future__ import annotations
@@ -23,31 +23,51 @@ from PIL import Image
 import helpers
 
 
-def show(figure: Figure, alt: str, kind: str = "png") -> None:
-    """Put a figure into the notebook as one static, opaque image with alt text, and close it.
+class Drawing(Figure):
+    """A matplotlib figure on white, `width` × `height` in inches of 100 px, that a notebook shows as a static image.
 
-    `kind` is "png" for plots and "jpeg" (quality 85) for grids of photos; the width is the figure's, at 100 dpi.
+    As the last line of a cell, or in `display(…)`, it becomes a PNG or a JPEG of quality 85, whichever is smaller,
+    with an alt text: `words`, then every title and label that stands in it.
     """
-    import matplotlib.pyplot as plt
-    from IPython import display
 
-    buffer = io.BytesIO()
-    options = {"pil_kwargs": {"quality": 85, "optimize": True}} if kind == "jpeg" else {}
-    figure.savefig(buffer, format=kind, dpi=100, facecolor="white", **options)
-    plt.close(figure)
-    display.display(display.Image(data=buffer.getvalue(), format=kind, metadata={"alt": alt}))
+    def __init__(self, width: float, height: float, words: str):
+        super().__init__(figsize=(width, height), dpi=100, facecolor="white", layout="constrained")
+        self.words = words
+
+    def alt(self) -> str:
+        """Return the alt text."""
+        found = [part.get_suptitle() for part in (self, *self.subfigs)]
+        for axes in self.axes:
+            found += [axes.get_title(), axes.get_title("left"), *axes.get_legend_handles_labels()[1]]
+        titles = "; ".join(" ".join(title.split()) for title in found if title.strip())
+        return f"{self.words}: {titles}" if titles else self.words
+
+    def encoded(self) -> tuple[str, bytes]:
+        """Return the format, "png" or "jpeg", and the bytes of the image."""
+        self.savefig(buffer := io.BytesIO(), format="rgba")
+        image = Image.frombytes("RGBA", self.canvas.get_width_height(), buffer.getvalue()).convert("RGB")
+        files = {"png": io.BytesIO(), "jpeg": io.BytesIO()}
+        for kind, file in files.items():
+            image.save(file, kind, quality=85, optimize=True)
+        return min(((kind, file.getvalue()) for kind, file in files.items()), key=lambda pair: len(pair[1]))
+
+    def _ipython_display_(self) -> None:
+        from IPython import display
+
+        kind, data = self.encoded()
+        display.display(display.Image(data=data, format=kind, metadata={"alt": self.alt()}))
 
 
 def image_grid(
     images: Sequence[np.ndarray], titles: Sequence[str] = (), columns: int = 6, title: str = "", width: float = 9.6
-) -> Figure:
+) -> Drawing:
     """Return a figure of images in [0, 1] (or uint8), each (height, width, 3), row by row, one title above each."""
-    return _grid(images, titles, columns, title, width, {"interpolation": "lanczos"})[0]
+    return _grid(images, titles, columns, title, width, "Pictures in rows", {"interpolation": "lanczos"})[0]
 
 
 def map_grid(
     maps: Sequence[np.ndarray], titles=(), columns=8, title="", signed=False, label="activation", limit=None, width=9.6
-) -> Figure:
+) -> Drawing:
     """Return a figure of maps, each (height, width), on ONE scale with its colour bar.
 
     The scale runs from 0 to `limit` (viridis), or from -limit to limit with white at 0 if `signed`; `limit` is the
@@ -58,12 +78,12 @@ def map_grid(
     top = float(limit if limit is not None else max((np.abs(m).max() for m in maps), default=0)) or 1.0
     norm = Normalize(-top if signed else 0, top)
     style = {"cmap": colormaps["RdBu_r" if signed else "viridis"], "norm": norm, "interpolation": "nearest"}
-    figure, artist = _grid(maps, titles, columns, title, width, style)
+    figure, artist = _grid(maps, titles, columns, title, width, "Maps on one scale", style)
     figure.colorbar(artist, ax=figure.axes, label=label, shrink=0.8, aspect=30, pad=0.01)
     return figure
 
 
-def _grid(pictures: Sequence[np.ndarray], titles: Sequence[str], columns: int, title: str, width: float, style: dict):
+def _grid(pictures: Sequence[np.ndarray], titles, columns: int, title: str, width: float, words: str, style: dict):
     """Lay pictures out in rows; return the figure and the last artist drawn, whose scale is that of all."""
     if len(pictures) == 0:
         raise ValueError("no pictures to show: pass at least one")
@@ -74,7 +94,7 @@ def _grid(pictures: Sequence[np.ndarray], titles: Sequence[str], columns: int, t
     height = np.shape(pictures[0])[0] / np.shape(pictures[0])[1]
     lines = max((text.count("\n") + 1 for text in titles), default=0)
     tall = rows * (width / columns * height + 0.17 * lines) + 0.35 * bool(title)
-    figure = Figure(figsize=(width, tall), layout="constrained")
+    figure = Drawing(width, tall, words)
     axes = figure.subplots(rows, columns, squeeze=False)
     for number, place in enumerate(axes.flat):
         place.axis("off")
@@ -86,7 +106,7 @@ def _grid(pictures: Sequence[np.ndarray], titles: Sequence[str], columns: int, t
     return figure, artist
 
 
-def portrait(model: keras.Model, layer: str, channel: int, natural: helpers.NaturalInputs | None = None) -> Figure:
+def portrait(model: keras.Model, layer: str, channel: int, natural: helpers.NaturalInputs | None = None) -> Drawing:
     """Return all that is known of one channel of a layer with positions, as one figure (`natural`: of even side)."""
     natural = helpers.natural_inputs() if natural is None else natural
     responses = helpers.channel_responses(model, layer, natural.images)
@@ -98,7 +118,7 @@ def portrait(model: keras.Model, layer: str, channel: int, natural: helpers.Natu
     strips = {"the strongest crops, at most one of each photo": natural.images[best]}
     if side <= size // 2:  # larger ones are almost the crops themselves
         strips["what the brightest position of each of them sees"] = patches
-    figure = Figure(figsize=(9.6, 2.2 + 2 * len(strips)), layout="constrained")
+    figure = Drawing(9.6, 2.2 + 2 * len(strips), "Pictures and photos of one channel, and its responses on one axis")
     heights = (*[2] * len(strips), 1.5)
     places = figure.subplot_mosaic([*[["S", *4 * [name]] for name in strips], 5 * ["x"]], height_ratios=heights)
     axis, strips["S"] = places["x"], made
@@ -135,7 +155,7 @@ BLOCKS = dict(  # kind of layer: its colour and its words in `draw_block`, of th
 )
 
 
-def draw_block(model: keras.Model, block: str) -> Figure:
+def draw_block(model: keras.Model, block: str) -> Drawing:
     """Return a residual block ("conv2_block1") as the model's graph has it: branch below, shortcut above, sum right."""
     total = helpers.check_layer(model, f"{block}_out")
     entry = helpers.parents(model, helpers.check_layer(model, f"{block}_preact_bn"))[0]
@@ -148,7 +168,7 @@ def draw_block(model: keras.Model, block: str) -> Figure:
     start, grey = branch.index(shortcut[0]), "#555555"
     row = [*branch, total]
     end, middle = len(row) - 1, (start + len(row) - 1) / 2
-    figure = Figure(figsize=(9.6, 1.6), layout="constrained")
+    figure = Drawing(9.6, 1.6, "A residual block: boxes in a row, and a wire past them to a plus sign")
     axes = figure.subplots()
     axes.plot([start, start, end], [0.3, 1, 1], color=grey, lw=1.2, zorder=1)
     for head, tail in [((end, 0.28), (end, 1)), *(((n + 0.56, 0), (n + 0.44, 0)) for n in range(end))]:
@@ -198,9 +218,9 @@ def _draw_map(figure: Figure, place, values: np.ndarray, label: str) -> None:
     figure.colorbar(drawn, ax=place, shrink=0.85, label=label).outline.set_visible(False)
 
 
-def map_on_photo(photo: np.ndarray, activations: np.ndarray, stride: int, title: str, label="activation") -> Figure:
+def map_on_photo(photo: np.ndarray, activations: np.ndarray, stride: int, title: str, label="activation") -> Drawing:
     """Return one figure of a photo, of one map with its colour bar, and of the photo lit by the map (`overlay`)."""
-    figure = Figure(figsize=(9.6, 3.2), layout="constrained")
+    figure = Drawing(9.6, 3.2, "A photo, a map of it with a colour bar, and the photo lit by the map")
     axes = figure.subplots(1, 3)
     axes[0].imshow(photo)
     _draw_map(figure, axes[1], activations, label)
@@ -212,11 +232,11 @@ def map_on_photo(photo: np.ndarray, activations: np.ndarray, stride: int, title:
     return figure
 
 
-def sum_and_relu(photo: np.ndarray, signed: np.ndarray, rectified: np.ndarray, stride: int) -> Figure:
+def sum_and_relu(photo: np.ndarray, signed: np.ndarray, rectified: np.ndarray, stride: int) -> Drawing:
     """Return one figure of a map, (rows, columns), with its sign and after the ReLU, and of the first laid on its
     photo: red where it is positive, blue where it is negative.
     """
-    figure = Figure(figsize=(9.6, 3.1), layout="constrained")
+    figure = Drawing(9.6, 3.1, "A photo in red and blue, its map in red and blue, and the map with all blue dark")
     axes = figure.subplots(1, 3)
     share = np.clip(1.4 * _placed(signed / np.abs(signed).max(), photo, stride), -1, 1)
     grey, strength = photo.mean(axis=2, keepdims=True), np.abs(share)[..., None]
@@ -229,10 +249,10 @@ def sum_and_relu(photo: np.ndarray, signed: np.ndarray, rectified: np.ndarray, s
     return figure
 
 
-def map_strips(rows: dict[str, dict[str, np.ndarray]], width: float = 9.6) -> Figure:
+def map_strips(rows: dict[str, dict[str, np.ndarray]], width: float = 9.6) -> Drawing:
     """Return a figure of {row's title: {tile's title: map}}, each row on ONE scale of its own, from 0 up."""
     tile = width / max(map(len, rows.values()))
-    figure = Figure(figsize=(width, len(rows) * (0.9 * tile + 0.4)), layout="constrained")
+    figure = Drawing(width, len(rows) * (0.9 * tile + 0.4), "Rows of maps, each row on a scale of its own")
     parts = figure.subfigures(len(rows), 1, squeeze=False).flat
     for part, (title, tiles) in zip(parts, rows.items(), strict=True):
         limit = max(map(np.max, tiles.values())) or 1.0
@@ -246,10 +266,12 @@ def map_strips(rows: dict[str, dict[str, np.ndarray]], width: float = 9.6) -> Fi
     return figure
 
 
-def lit_grid(photos, maps, stride: int, titles: Sequence[str], columns: int, limit: float | None = None) -> Figure:
+def lit_grid(photos, maps, stride: int, titles: Sequence[str], columns: int, limit: float | None = None) -> Drawing:
     """Return a figure of photos, each lit by its map (`overlay`): on one scale up to `limit`, or each on its own."""
     lit = [overlay(photo, one, stride, limit) for photo, one in zip(photos, maps, strict=True)]
-    return image_grid(lit, titles, columns, width=9.6 if columns > 3 else 8)
+    figure = image_grid(lit, titles, columns, width=9.6 if columns > 3 else 8)
+    figure.words = "Photos, dimmed, and lit where their maps are high"
+    return figure
 
 
 def false_colours(components: np.ndarray, shape: Sequence[int]) -> np.ndarray:
@@ -260,10 +282,10 @@ def false_colours(components: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     return np.clip((components - low) / (high - low), 0, 1).reshape(*shape[:3], 3)
 
 
-def neighbours(photos: np.ndarray, files: Sequence, nearest: dict[str, np.ndarray], asked: Sequence[str]) -> Figure:
+def neighbours(photos: np.ndarray, files: Sequence, nearest: dict[str, np.ndarray], asked: Sequence[str]) -> Drawing:
     """Return a row for each photo asked for by its file's name: it and its three nearest, {stage: (n, 3 or more)}."""
     rows = [[Path(file).stem for file in files].index(name) for name in asked]
-    figure = Figure(figsize=(9.6, 1.6 * len(rows) + 0.3), layout="constrained")
+    figure = Drawing(9.6, 1.6 * len(rows) + 0.3, "Photos, each beside its nearest neighbours")
     groups = {"": [[row] for row in rows]}
     groups |= {f"Nearest at {stage}": [found[row][:3] for row in rows] for stage, found in nearest.items()}
     parts = figure.subfigures(1, len(groups), width_ratios=[len(found[0]) for found in groups.values()])
@@ -285,7 +307,7 @@ def class_title(logits: np.ndarray, index: int, rank: bool = False) -> str:
     return f"{name}: {logits[index]:.1f}"
 
 
-def look_inside(model: keras.Model, photo: str | os.PathLike | np.ndarray, layer: str = "conv4_block6_out") -> Figure:
+def look_inside(model: keras.Model, photo: str | os.PathLike | np.ndarray, layer: str = "conv4_block6_out") -> Drawing:
     """Return one figure of a photo, a path or an array (height, width, 3): its five classes, the class map of the
     first, and the three channels of a layer that stand out most on it, each with its map and a picture that drives it.
 
@@ -299,11 +321,14 @@ def look_inside(model: keras.Model, photo: str | os.PathLike | np.ndarray, layer
     found = helpers.feature_model(model, [view, "post_relu", "predictions"]).predict(
         helpers.preprocess(large), verbose=0
     )
-    classes = [(c.index, helpers.words(c.name), c.probability) for c in helpers.top_predictions(found["predictions"])]
-    figure = Figure(figsize=(9.6, 4.5), layout="constrained")
+    best = helpers.top_predictions(found["predictions"])
+    figure = Drawing(9.6, 4.5, "A photo, its five classes, where the first comes from, and three channels")
     axes = figure.subplot_mosaic("pcxyz;bbXYZ")
-    class_map = found["post_relu"][0] @ model.get_layer("predictions").get_weights()[0][:, classes[0][0]]
-    panels = {"p": ("the photo", large), "c": (f"where “{classes[0][1]}”\ncomes from", overlay(large, class_map, 32))}
+    class_map = found["post_relu"][0] @ model.get_layer("predictions").get_weights()[0][:, best[0].index]
+    panels = {
+        "p": ("the photo", large),
+        "c": (f"where “{helpers.words(best[0].name)}”\ncomes from", overlay(large, class_map, 32)),
+    }
     if (helpers.ATLAS / f"{layer}.json").is_file():
         pictures = [helpers.atlas_picture(layer, channel, model) for channel in chosen]
     else:
@@ -316,50 +341,63 @@ def look_inside(model: keras.Model, photo: str | os.PathLike | np.ndarray, layer
         axes[place].imshow(picture, interpolation="lanczos")
         axes[place].set_title(title, fontsize=10)
         axes[place].axis("off")
-    _, names, probabilities = zip(*classes, strict=True)
-    axes["b"].barh(names, probabilities)
-    axes["b"].set(xlim=(0, 1), xlabel="probability")
-    axes["b"].invert_yaxis()
+    _draw_bars(axes["b"], best, found["predictions"])
     return figure
 
 
 # ------------------------------------------------------------------------------------------- the network, notebook 01
 
 
-def prediction_bars(photo: np.ndarray, logits: np.ndarray) -> Figure:
-    """Return a photo beside bars for its five most probable classes; logits of shape (1000,) or (1, 1000)."""
-    best = helpers.top_predictions(logits)
-    figure = Figure(figsize=(8, 3), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(1, 1.6))
+def class_bars(photo: np.ndarray, answers: np.ndarray | dict[str, np.ndarray]) -> Drawing:
+    """Return a photo beside bars for its five most probable classes, of logits (1000,) or (1, 1000).
+
+    Of several answers, {title: logits}, each gets a panel, all with the five classes of the first.
+    """
+    answers = answers if isinstance(answers, dict) else {"": answers}
+    best = helpers.top_predictions(next(iter(answers.values())))
+    figure = Drawing(9.6 if len(answers) > 1 else 8, 2.8, "A photo, and bars for its five most probable classes")
+    left, *panels = figure.subplots(1, 1 + len(answers), width_ratios=(1.2, *[2 / len(answers)] * len(answers)))
     left.imshow(photo)
     left.axis("off")
-    bars = right.barh([helpers.words(p.name) for p in best], [p.probability for p in best], color="#3182bd")
-    shares = [f"{p.probability:.2f}" if p.probability >= 0.005 else "< 0.01" for p in best]
-    right.bar_label(bars, shares, padding=3)
-    right.set(xlim=(0, 1.1), xlabel="probability")
-    right.invert_yaxis()
+    for place, (title, logits) in zip(panels, answers.items(), strict=True):
+        _draw_bars(place, best, logits, names=place is panels[0])
+        place.set_title(title, fontsize=10)
     return figure
 
 
-def prediction_grid(photos: np.ndarray, logits: np.ndarray, columns: int = 6) -> Figure:
+def _draw_bars(place, best: list[helpers.Prediction], logits: np.ndarray, names: bool = True) -> None:
+    """Draw a bar for each of the `best` classes, as long as its probability in these logits, and write it beside."""
+    found = {one.index: one.probability for one in helpers.top_predictions(logits, 1000)}
+    bars = place.barh([helpers.words(one.name) for one in best], [found[one.index] for one in best], color="#3182bd")
+    place.bar_label(bars, fmt="{:.1%}", padding=3, fontsize=9)
+    place.set(xlim=(0, 1.3), xticks=(0, 0.5, 1), xlabel="probability")
+    place.spines[["top", "right"]].set_visible(False)
+    place.tick_params(labelleft=names)
+    place.invert_yaxis()
+
+
+def prediction_grid(photos: np.ndarray, logits: np.ndarray, columns: int = 6) -> Drawing:
     """Return photos, (n, side, side, 3), each under its most probable class and that probability; logits (n, 1000)."""
     best = [helpers.top_predictions(row, 1)[0] for row in logits]
-    return image_grid(photos, [f"{helpers.words(p.name)}\n{p.probability:.2f}" for p in best], columns)
+    figure = image_grid(photos, [f"{helpers.words(p.name)}\n{p.probability:.2f}" for p in best], columns)
+    figure.words = "Photos, each under its most probable class"
+    return figure
 
 
-def map_strip(photo: np.ndarray, maps: Sequence[np.ndarray], titles: Sequence[str] = (), columns: int = 6) -> Figure:
+def map_strip(photo: np.ndarray, maps: Sequence[np.ndarray], titles: Sequence[str] = (), columns: int = 6) -> Drawing:
     """Return a photo and maps, each (height, width), in rows, each on a scale of its own.
 
     A map without negative values runs from 0 (dark) to its maximum (yellow), another from blue over white (0) to red.
     """
     figure = image_grid([photo, *maps], titles, columns)
+    figure.words = "A picture, and maps of it"
     for axes, values in zip(figure.axes[1:], maps, strict=True):
         top, signed = np.abs(values).max() or 1, values.min() < 0
         axes.images[0].set(cmap="RdBu_r" if signed else "viridis", clim=(-top * signed, top), interpolation="nearest")
     return figure
 
 
-def stage_maps(photo: np.ndarray, stacks: dict[str, np.ndarray], picked: dict[str, int]) -> Figure:
+def stage_maps(photo: np.ndarray, stacks: dict[str, np.ndarray], picked: dict[str, int]) -> Drawing:
     """Return a photo and one map of each stage, picked by its channel; stacks {stage: (1, height, width, channels)}."""
     maps = [stacks[stage][0, :, :, channel] for stage, channel in picked.items()]
     titles = [f"photo: {photo.shape[0]} × {photo.shape[1]} × 3"]
@@ -371,19 +409,20 @@ def stage_maps(photo: np.ndarray, stacks: dict[str, np.ndarray], picked: dict[st
 
 def answer_maps(
     photo: np.ndarray, final_maps: np.ndarray, contributions: np.ndarray, score: float, count: int
-) -> Figure:
+) -> Drawing:
     """Return a photo and the maps, of (1, height, width, channels), with the largest contributions, (channels,)."""
     best = np.argsort(-contributions)[:count]
     titles = [f"the logit: {score:.1f}", *(f"channel {channel}: {contributions[channel]:+.1f}" for channel in best)]
     return map_strip(photo, [final_maps[0, :, :, channel] for channel in best], titles)
 
 
-def outlines(photo: np.ndarray, maps: dict[str, np.ndarray]) -> Figure:
+def outlines(photo: np.ndarray, maps: dict[str, np.ndarray]) -> Drawing:
     """Return a photo once for each map, {title: (side, side)}, with a line around the places above half of its maximum.
 
     Position i lies on pixel stride · i; around the map the value is 0, so that every line is closed.
     """
     figure = image_grid([photo] * len(maps), list(maps), len(maps), width=3.6 * len(maps))
+    figure.words = "A photo, with lines around the places where a map is high"
     for axes, values in zip(figure.axes, maps.values(), strict=True):
         pixels = np.arange(-1, len(values) + 1) * len(photo) // len(values)
         axes.contour(pixels, pixels, np.pad(values, 1), [values.max() / 2], colors="yellow", linewidths=2)
@@ -391,7 +430,7 @@ def outlines(photo: np.ndarray, maps: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-def filter_at_work(photo: np.ndarray, kernel: np.ndarray, first_map: np.ndarray, at: tuple[int, int]) -> Figure:
+def filter_at_work(photo: np.ndarray, kernel: np.ndarray, first_map: np.ndarray, at: tuple[int, int]) -> Drawing:
     """Return a filter of conv1 at one position (row, column) of its map: photo, pixels × kernel, their sum, the map.
 
     The kernel, (7, 7, 3), is painted as colours with grey for 0; the map, (112, 112), in red (positive) and blue.
@@ -400,6 +439,7 @@ def filter_at_work(photo: np.ndarray, kernel: np.ndarray, first_map: np.ndarray,
     low, left = 2 * y - side // 2, 2 * x - side // 2
     patch = photo[max(low, 0) : low + side, max(left, 0) : left + side]
     figure = image_grid([photo, patch, 0.5 + kernel / np.abs(kernel).max() / 2, first_map], columns=4)
+    figure.words = "A photo with a small frame, the pixels in it, the kernel, and the feature map"
     panels = figure.axes
     panels[0].add_patch(Rectangle((left - 0.5, low - 0.5), side, side, fill=False, ec="red", lw=2))
     panels[3].images[0].set(cmap="RdBu_r", clim=(-top, top))
@@ -431,12 +471,12 @@ def network_slabs(model: keras.Model, side: int = 224) -> dict[str, list[tuple[i
     return slabs
 
 
-def draw_network(model: keras.Model, photo: np.ndarray) -> Figure:
+def draw_network(model: keras.Model, photo: np.ndarray) -> Drawing:
     """Return the whole network as one drawing: a slab is as high as the side of a tensor and as long as its channels.
 
     Below each stage stand its sides, its channels and how many blocks it has.
     """
-    figure = Figure(figsize=(9.6, 3.6), layout="constrained")
+    figure = Drawing(9.6, 3.6, "The whole network as boxes: from large flat ones to long thin bars")
     axes = figure.subplots()
     _slab(axes, 0, 224, 3, "white", photo, -36)
     x, columns = 166, {}
@@ -475,7 +515,7 @@ def _slab(axes, x: float, side: int, channels: int, colour: str, picture=None, m
 
 def draw_fields(
     photo: np.ndarray, fields: dict[str, helpers.ReceptiveField], sensitivity: dict[str, np.ndarray]
-) -> Figure:
+) -> Drawing:
     """Return for each layer the field of the middle position (solid square) over its sensitivity (glow), on one scale.
 
     `sensitivity` holds maps as large as the photo; the dotted square holds half of their sum.
@@ -489,6 +529,7 @@ def draw_fields(
         panels.append(np.clip(dim + colormaps["hot"](np.sqrt(soft / soft.max()))[..., :3], 0, 1))
     titles = [f"{n}\nfield {fields[n].size} px, half within {h} px" for n, h in zip(sensitivity, halves, strict=True)]
     figure = image_grid(panels, titles, 2, width=7)
+    figure.words = "A photo once for each layer: ever larger squares, and a glow inside"
     for axes, layer, half in zip(figure.axes, sensitivity, halves, strict=True):
         for side, style in ((fields[layer].size, "-"), (half, ":")):
             corner = (middle - side / 2, middle - side / 2)
@@ -496,9 +537,9 @@ def draw_fields(
     return figure
 
 
-def kept_bars(kept: dict[str, int], photos: int) -> Figure:
+def kept_bars(kept: dict[str, int], photos: int) -> Drawing:
     """Return a bar for each block, {block: photos that keep their class without it}, coloured by stage."""
-    figure = Figure(figsize=(9.6, 3), layout="constrained")
+    figure = Drawing(9.6, 3, "Bars for the blocks: how many photos keep their class without it")
     axes = figure.subplots()
     colours = [STAGES[block.split("_")[0]] for block in kept]
     bars = axes.bar(list(kept), list(kept.values()), color=colours, edgecolor="#333333", linewidth=0.5)
@@ -529,9 +570,9 @@ def painted(kernels: np.ndarray) -> np.ndarray:
     return np.moveaxis(0.5 + 0.5 * kernels / largest, -1, 0)
 
 
-def show_weights(kernels: np.ndarray, titles: Sequence[str]) -> Figure:
+def show_weights(kernels: np.ndarray, titles: Sequence[str]) -> Drawing:
     """Return a row for each kernel, (side, side, 3, n): its weights in hundredths, colour by colour, and painted."""
-    figure = Figure(figsize=(9.6, 2.7 * kernels.shape[-1]), layout="constrained")
+    figure = Drawing(9.6, 2.7 * kernels.shape[-1], "Kernels: a table of numbers for each colour, and the painted tile")
     lines = figure.subplots(kernels.shape[-1], 4, squeeze=False)
     for line, kernel, tile, title in zip(lines, np.moveaxis(kernels, -1, 0), painted(kernels), titles, strict=True):
         top = np.abs(kernel).max()
@@ -557,13 +598,13 @@ def kernel_groups(kernels: np.ndarray) -> dict[str, list[int]]:
     return {"a clear angle": turned, "no clear angle": rest, "colours": np.flatnonzero(colour).tolist()}
 
 
-def show_kernels(kernels: np.ndarray, groups: dict[str, Sequence[int]], titles=None, columns: int = 11) -> Figure:
+def show_kernels(kernels: np.ndarray, groups: dict[str, Sequence[int]], titles=None, columns: int = 11) -> Drawing:
     """Return kernels, (side, side, 3, n), as painted tiles, each on its own scale, each group under its heading.
 
     `groups` says which kernels and in which order; `titles`, {kernel: text}, what stands above some of the tiles.
     """
     rows = [(name * (k == 0), i[k : k + columns]) for name, i in groups.items() for k in range(0, len(i), columns)]
-    figure = Figure(figsize=(9.6, len(rows) * (9.6 / columns + 0.1) + 0.25 * len(groups)), layout="constrained")
+    figure = Drawing(9.6, len(rows) * (9.6 / columns + 0.1) + 0.25 * len(groups), "Painted kernels in groups")
     titles, tiles = titles or {}, painted(kernels)
     for line, (name, members) in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
         line[0].set_title(name and name + "\n" * (members[0] in titles), loc="left", weight="bold", fontsize=11)
@@ -575,10 +616,10 @@ def show_kernels(kernels: np.ndarray, groups: dict[str, Sequence[int]], titles=N
     return figure
 
 
-def show_answers(photo: np.ndarray, kernels: np.ndarray, maps: np.ndarray, titles: Sequence[str]) -> Figure:
+def show_answers(photo: np.ndarray, kernels: np.ndarray, maps: np.ndarray, titles: Sequence[str]) -> Drawing:
     """Return a photo and n maps, (height, width, n), each on its own scale, the kernel that made it in its corner."""
     columns, rows = min(3, maps.shape[-1] + 1), -(-(maps.shape[-1] + 1) // 3)
-    figure = Figure(figsize=(3.1 * columns + 0.5, 3.3 * rows), layout="constrained")
+    figure = Drawing(3.1 * columns + 0.5, 3.3 * rows, "A photo, and the maps that kernels make of it")
     places = figure.subplots(rows, columns).ravel()
     places[0].imshow(photo)
     for place, tile, answer, title in zip(places[1:], painted(kernels), np.moveaxis(maps, -1, 0), titles, strict=True):
@@ -595,13 +636,13 @@ def show_answers(photo: np.ndarray, kernels: np.ndarray, maps: np.ndarray, title
     return figure
 
 
-def plot_tuning(angles, curves: dict[str, np.ndarray], ylabel: str, predicted=(), kernels=None) -> Figure:
+def plot_tuning(angles, curves: dict[str, np.ndarray], ylabel: str, predicted=(), kernels=None) -> Drawing:
     """Return curves over the angle of stripes; `predicted` angles dotted, each under its kernel (side, side, 3, n).
 
     Without kernels, the highest value of each curve is written beside it, and the lowest one below zero. A fourth curve
     is a control, grey and dashed.
     """
-    figure = Figure(figsize=(9.6, 4.6), layout="constrained")
+    figure = Drawing(9.6, 4.6, "Curves over the angle of stripes")
     axes = figure.subplots()
     low, high = min(0, *(c.min() for c in curves.values())), max(c.max() for c in curves.values())
     span, drop, tiles = high - low, 0.31 if low < 0 else 0.24, () if kernels is None else painted(kernels)
@@ -632,12 +673,12 @@ def plot_tuning(angles, curves: dict[str, np.ndarray], ylabel: str, predicted=()
     return figure
 
 
-def plot_shifts(waves: np.ndarray, panels: dict[str, np.ndarray]) -> Figure:
+def plot_shifts(waves: np.ndarray, panels: dict[str, np.ndarray]) -> Drawing:
     """Return panels of one kernel's answers to n shifted gratings, (n, 32, 32, 3), of which three are shown.
 
     `panels`, {title: maps}, hold two stacks of maps, (n, height, width); the curves are their middle position.
     """
-    figure, steps = Figure(figsize=(9.6, 3.4), layout="constrained"), len(waves)
+    figure, steps = Drawing(9.6, 3.4, "Shifted stripes, and a kernel's answers to them as curves"), len(waves)
     places = figure.subplot_mosaic([[name, *"xxxyyy"] for name in "abc"])
     for name, i in zip("abc", range(0, steps, steps // 4), strict=False):
         places[name].imshow(waves[i, 8:24, 8:24])
@@ -653,12 +694,16 @@ def plot_shifts(waves: np.ndarray, panels: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], strengths, target: Sequence, title: str) -> Figure:
+def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], strengths, target: Sequence, title: str) -> Drawing:
     """Return n inputs, each a column of pictures from `rows`, joined to the pictures of their target by lines as wide
     as they are strong: red excites, blue inhibits."""
     count, deep, large = len(labels), len(rows), 0.21 * len(labels)  # the target's side, in those of an input
     high = deep + large + 1.05
-    figure = Figure(figsize=(9.9, high * 9.9 / count + 0.3), layout="constrained")
+    figure = Drawing(
+        9.9,
+        high * 9.9 / count + 0.3,
+        "Pictures, wired to what they excite or inhibit",
+    )
     axes = figure.subplots()
     axes.set(xlim=(0, count), ylim=(0, high), aspect="equal")
     axes.set_title(title, fontsize=11)
@@ -706,7 +751,7 @@ def peaks(model: keras.Model, layer: str, images: np.ndarray) -> np.ndarray:
     return np.concatenate([maps[:, 2:-2, 2:-2].max(axis=(1, 2)) for maps in _map_batches(model, layer, images)])
 
 
-def kernel_circuit(kernels: np.ndarray, wires: dict[int, float], target: np.ndarray, title: str) -> Figure:
+def kernel_circuit(kernels: np.ndarray, wires: dict[int, float], target: np.ndarray, title: str) -> Drawing:
     """Return `wires`, {kernel: strength}, as painted kernels, (side, side, 3, n), joined to a picture of the target."""
     angles = helpers.stripe_angles(kernels)
     labels = [f"kernel {i}: {angles[i]:.0f}°".replace(": nan°", "") for i in wires]
@@ -715,7 +760,7 @@ def kernel_circuit(kernels: np.ndarray, wires: dict[int, float], target: np.ndar
 
 def channel_circuit(
     model: keras.Model, layer: str, channel: int, wires: dict[int, float], photos: np.ndarray
-) -> Figure:
+) -> Drawing:
     """Return a channel of a 1×1 convolution and its `wires`, {input: strength}.
 
     Of each input: the patch of n photos, (n, side, side, 3), with its largest activation, and an optimized picture
@@ -755,10 +800,11 @@ def simple_shapes(radius: float = 7, bright: bool = False) -> dict[str, np.ndarr
     return {name: np.where(shape[..., None], [ink] * 3, ground) for name, shape in shapes.items()}
 
 
-def answer_bars(shapes: dict[str, np.ndarray], answers: Sequence[float], levels: dict[str, float]) -> Figure:
+def answer_bars(shapes: dict[str, np.ndarray], answers: Sequence[float], levels: dict[str, float]) -> Drawing:
     """Return the middle of shapes, {name: (192, 192, 3)}, each over the bar of its answer, and dotted `levels`."""
     count, left, wide = len(shapes), 0.06, 0.93
-    figure = Figure(figsize=(9.6, 4.2))
+    figure = Drawing(9.6, 4.2, "Small drawings, and the answer to each as a bar")
+    figure.set_layout_engine("none")  # the boxes are placed by hand
     axes = figure.add_axes([left, 0.03, wide, 0.59])
     drawn = axes.bar(range(count), answers, width=0.6, color="#4393c3")
     axes.bar_label(drawn, [f"{answer:.1f}".replace("-", "−") for answer in answers], padding=2)
@@ -779,9 +825,9 @@ def answer_bars(shapes: dict[str, np.ndarray], answers: Sequence[float], levels:
 # ------------------------------------------------------------------------------------ pictures of channels, notebook 04
 
 
-def filmstrip(frames: dict[int, np.ndarray], curve: Sequence[float], ylabel: str) -> Figure:
+def filmstrip(frames: dict[int, np.ndarray], curve: Sequence[float], ylabel: str) -> Drawing:
     """Return pictures of an ascent, {step: (height, width, 3)}, in a row over its curve, on which they are marked."""
-    figure = Figure(figsize=(9.6, 4.7), layout="constrained")
+    figure = Drawing(9.6, 4.7, "Pictures of an ascent over its curve")
     names = "abcdefgh"[: len(frames)]
     places = figure.subplot_mosaic(f"{names};{'-' * len(names)}", height_ratios=(1.5, 1))
     for name, (step, picture) in zip(names, frames.items(), strict=True):
@@ -796,12 +842,12 @@ def filmstrip(frames: dict[int, np.ndarray], curve: Sequence[float], ylabel: str
     return figure
 
 
-def plot_lines(x: Sequence, curves: dict[str, np.ndarray], xlabel: str, ylabel: str, levels=None) -> Figure:
+def plot_lines(x: Sequence, curves: dict[str, np.ndarray], xlabel: str, ylabel: str, levels=None) -> Drawing:
     """Return curves, {name: values}, over `x`, numbers or words, and dotted `levels`, {name: value}, if given.
 
     Where there are only a few values, they are written beside the curves.
     """
-    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    figure = Drawing(8, 3.6, f"Curves of {ylabel} over {xlabel}")
     axes = figure.subplots()
     places = x if len(x) > 8 else range(len(x))
     for number, (name, values) in enumerate(curves.items()):
@@ -819,11 +865,11 @@ def plot_lines(x: Sequence, curves: dict[str, np.ndarray], xlabel: str, ylabel: 
     return figure
 
 
-def picture_rows(rows: dict[str, tuple[Sequence[np.ndarray], Sequence]], width: float = 9.6) -> Figure:
+def picture_rows(rows: dict[str, tuple[Sequence[np.ndarray], Sequence]], width: float = 9.6) -> Drawing:
     """Return rows of pictures, {row's title: (pictures, their titles)}, all of one size whatever their pixels."""
     columns = max(len(pictures) for pictures, _ in rows.values())
     heights = [width / columns + (0.5 if any(map(str, titles)) else 0.3) for _, titles in rows.values()]
-    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
+    figure = Drawing(width, sum(heights), "Rows of pictures")
     parts = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
     for part, (row, (pictures, titles)) in zip(parts, rows.items(), strict=True):
         part.suptitle(row, fontsize=11, x=0.01, ha="left", weight="bold")
@@ -834,13 +880,13 @@ def picture_rows(rows: dict[str, tuple[Sequence[np.ndarray], Sequence]], width: 
     return figure
 
 
-def captioned(pictures: Sequence[np.ndarray], names: Sequence[str], found: helpers.Drive, columns: int = 4) -> Figure:
+def captioned(pictures: Sequence[np.ndarray], names: Sequence[str], found: helpers.Drive, columns: int = 4) -> Drawing:
     """Return pictures in rows, each under its name, its drive and, after a slash, its robust drive."""
     titles = [f"{name}: {drives}" for name, drives in zip(names, found.captions(), strict=True)]
     return image_grid(pictures, titles, columns)
 
 
-def damage_grid(pictures: dict[str, np.ndarray], drive_of) -> Figure:
+def damage_grid(pictures: dict[str, np.ndarray], drive_of) -> Drawing:
     """Return a row for each picture, {name: (height, width, 3) in [0, 1]}: as it is, blurred, as JPEG and shifted, each
     under its drive, which `drive_of` gives for a stack of 8-bit pictures.
     """
@@ -853,32 +899,36 @@ def damage_grid(pictures: dict[str, np.ndarray], drive_of) -> Figure:
     return picture_rows(rows, 8)
 
 
-def class_gallery(gallery: Sequence[helpers.ClassPicture], columns: int = 5) -> Figure:
+def class_gallery(gallery: Sequence[helpers.ClassPicture], columns: int = 5) -> Drawing:
     """Return class pictures, each under its class; where a judge names another first, under that name, too."""
     names, titles = [helpers.words(name) for name in helpers.class_names()], []
     for entry in gallery:
         others = [names[first] for first in entry.named.values() if first != entry.index]
         verdict = f"one says: {others[0]}" if len(others) == 1 else " · ".join(others) or "both name it"
         titles.append(f"{names[entry.index]}\n{verdict}")
-    return image_grid([entry.image for entry in gallery], titles, columns)
+    figure = image_grid([entry.image for entry in gallery], titles, columns)
+    figure.words = "Pictures of classes, named by two judges"
+    return figure
 
 
 # --------------------------------------------------------------------------------- what a picture is worth, notebook 05
 
 
-def draw_rounds(model: keras.Model, layer: str, channels: Sequence[int], pairs: Sequence[np.ndarray]) -> Figure:
+def draw_rounds(model: keras.Model, layer: str, channels: Sequence[int], pairs: Sequence[np.ndarray]) -> Drawing:
     """Return rounds of a game, two in a row: the picture of a channel (from the atlas), then two photos, A and B."""
     tiles, titles = [], []
     for number, (channel, pair) in enumerate(zip(channels, pairs, strict=True), 1):
         tiles += [helpers.atlas_picture(layer, channel, model), *pair]
         titles += [f"round {number}", "A", "B"]
-    return image_grid(tiles, titles, 6)
+    figure = image_grid(tiles, titles, 6)
+    figure.words = "Rounds of a game: the picture of a channel, and photos A and B"
+    return figure
 
 
 def channel_rows(
     rows: dict[str, Sequence[np.ndarray]], values: Sequence[np.ndarray], natural: helpers.NaturalInputs, count: int,
     without: str = "",
-) -> Figure:  # fmt: skip
+) -> Drawing:  # fmt: skip
     """Return a row for each channel, {title: its pictures}, with the `count` crops that drive it hardest beside them.
 
     `values` holds for each channel its responses to the natural inputs, (n,). At most one crop of each photo is shown,
@@ -890,33 +940,14 @@ def channel_rows(
         tiles += [*pictures, *natural.images[best]]
         names = [helpers.words(natural.sources[i]) for i in best]
         titles += [title, *[""] * (len(pictures) - 1), *names]
-    return image_grid(tiles, titles, len(tiles) // len(rows))
-
-
-def class_panels(photo: np.ndarray, answers: dict[str, np.ndarray]) -> Figure:
-    """Return a photo, and beside it a panel of bars for each of `answers`, {title: logits}: the first one's five best
-    classes.
-    """
-    best = helpers.top_predictions(next(iter(answers.values())))
-    figure = Figure(figsize=(9.6, 2.7), layout="constrained")
-    left, *panels = figure.subplots(1, 1 + len(answers), width_ratios=(1.2, *[1] * len(answers)))
-    left.imshow(photo)
-    left.axis("off")
-    for place, (title, logits) in zip(panels, answers.items(), strict=True):
-        found = {one.index: one.probability for one in helpers.top_predictions(logits, 1000)}
-        bars = place.barh([helpers.words(one.name) for one in best], [found[one.index] for one in best])
-        place.bar_label(bars, fmt="{:.1%}", padding=3, fontsize=9)
-        place.set_title(title, fontsize=10)
-        place.set(xlim=(0, 1.4), xticks=(0, 0.5, 1), xlabel="probability")
-        place.spines[["top", "right"]].set_visible(False)
-        place.invert_yaxis()
-        place.tick_params(labelleft=place is panels[0])
+    figure = image_grid(tiles, titles, len(tiles) // len(rows))
+    figure.words = "Channels: the pictures of each beside its strongest photos"
     return figure
 
 
-def fall_panel(falls: dict[str, Sequence[float]]) -> Figure:
+def fall_panel(falls: dict[str, Sequence[float]]) -> Drawing:
     """Return a row of marks for each class: the falls for the standout, for the named channel, for the others."""
-    figure = Figure(figsize=(9.6, 4.8), layout="constrained")
+    figure = Drawing(9.6, 4.8, "Marks for each class: how far its logit falls without a channel")
     axes = figure.subplots()
     for row, values in enumerate(falls.values()):
         labels = ("random channels", "the channel that stands out most", "the channel that the gradient names")
@@ -932,9 +963,9 @@ def fall_panel(falls: dict[str, Sequence[float]]) -> Figure:
     return figure
 
 
-def census_bars(found: dict[str, Sequence[np.ndarray]], relus: Sequence[str]) -> Figure:
+def census_bars(found: dict[str, Sequence[np.ndarray]], relus: Sequence[str]) -> Drawing:
     """Return stacked bars over the ReLUs, by name: for each kind, {kind: the channels in each ReLU}, one colour."""
-    figure = Figure(figsize=(9.6, 2.9), layout="constrained")
+    figure = Drawing(9.6, 2.9, "Bars over the ReLUs: how many of their channels are")
     axes, bottom = figure.subplots(), 0
     for (kind, channels), colour in zip(found.items(), ("#222222", "#e6ab02"), strict=True):
         values = np.array([len(those) for those in channels])
@@ -949,12 +980,12 @@ def census_bars(found: dict[str, Sequence[np.ndarray]], relus: Sequence[str]) ->
     return figure
 
 
-def margins(model: keras.Model, relus: Sequence[keras.layers.Layer], dead, stuck) -> Figure:
+def margins(model: keras.Model, relus: Sequence[keras.layers.Layer], dead, stuck) -> Drawing:
     """Return beta / |gamma| of the BatchNorm before each ReLU: all channels grey, dead ones black, stuck ones yellow.
 
     `dead` and `stuck` hold the channels of each ReLU.
     """
-    figure = Figure(figsize=(9.6, 3.4), layout="constrained")
+    figure = Drawing(9.6, 3.4, "Dots over the ReLUs: beta / |gamma| of each channel")
     axes = figure.subplots()
     for number, relu in enumerate(relus):
         gamma, beta, *_ = helpers.parents(model, relu)[0].get_weights()

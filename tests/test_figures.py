@@ -30,15 +30,16 @@ def test_grids_refuse_what_cannot_be_shown():
         drawing.image_grid(holes)
 
 
-@pytest.mark.parametrize("kind", ["png", "jpeg"])
-def test_a_figure_is_stored_with_its_alt_text_opaque_and_not_too_wide(monkeypatch, kind):
+@pytest.mark.parametrize(("kind", "noise"), [("png", 0), ("jpeg", 1)])
+def test_a_figure_shows_itself_with_its_alt_text_opaque_and_not_too_wide(monkeypatch, kind, noise):
     published = []
     shell = InteractiveShell.instance()
     monkeypatch.setattr(shell.display_pub, "publish", lambda data, metadata, **_: published.append((data, metadata)))
-    drawing.show(drawing.image_grid([np.zeros((10, 10, 3))] * 5, ["a"] * 5), "five black squares", kind)
+    pictures = noise * np.random.default_rng(0).random((5, 80, 80, 3))
+    shell.display_formatter.format(drawing.image_grid(pictures, ["one\nof five", *"abcd"]))
     InteractiveShell.clear_instance()
     ((data, metadata),) = published
-    assert metadata[f"image/{kind}"]["alt"] == "five black squares"
+    assert metadata[f"image/{kind}"]["alt"] == "Pictures in rows: one of five; a; b; c; d"
     with Image.open(io.BytesIO(base64.b64decode(data[f"image/{kind}"]))) as picture:
         assert picture.width <= 1000 and picture.convert("RGBA").getchannel("A").getextrema() == (255, 255)
 

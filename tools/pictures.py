@@ -34,28 +34,28 @@ def card(row: int, column: int) -> tuple[float, ...]:
     return left, top, left + 184 / 960, top + 182 / 903
 
 
-LADDER, GALLERY = "The ladder", "Twenty pictures of classes"
+LADDER, GALLERY = "conv2: one position sees", "Pictures of classes"
 LADDER_TILES = [(LADDER, tile(1, 2)), (LADDER, tile(2, 3)), (LADDER, tile(3, 0))]
 GALLERY_CARDS = [(GALLERY, card(0, 0)), (GALLERY, card(1, 0)), (GALLERY, card(3, 2))]
 PHOTO_ON_ITS_WAY = [(0, 0.033, 0.333, 0.493), (0.667, 0.033, 1, 0.493), (0.333, 0.528, 0.667, 0.988)]
-PICTURES = {  # notebook: what to join: how a figure's alt text begins, a part of it (left, top, right, bottom of 1)
-    "01": [("One photo on its way", part) for part in PHOTO_ON_ITS_WAY],
-    "02": [("An astronaut and an officer", WHOLE)],
-    "03": [("A circuit: dots", (0, 0.338, 1, 1))],
+PICTURES = {  # notebook: what to join: words of a figure's alt text, a part of it (left, top, right, bottom of 1)
+    "01": [("photo: 224 × 224 × 3", part) for part in PHOTO_ON_ITS_WAY],
+    "02": [("space shuttle?", WHOLE)],
+    "03": [("channel 5 of conv3_block1_1_conv", (0, 0.338, 1, 1))],
     "04": [*LADDER_TILES, *GALLERY_CARDS],
-    "05": [("Three channels, 85, 853", (0, 0.049, 1, 0.3314))],
+    "05": [("channel 853", (0, 0.049, 1, 0.3314))],
 }
-README = {"inside": ("02", "A photo, its five classes"), "ladder": ("04", LADDER)}  # figures that it shows as they are
+README = {"inside": ("02", "its five classes, where"), "ladder": ("04", LADDER)}  # figures that it shows as they are
 
 
 def stored(notebook: Path, alt: str) -> bytes:
-    """Return the stored figure whose alt text begins with `alt`; ValueError if there is none."""
+    """Return the first stored figure whose alt text holds the words `alt`; ValueError if there is none."""
     for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
         for output in cell.get("outputs", []):
             for mime, values in output.get("metadata", {}).items():
-                if isinstance(values, dict) and values.get("alt", "").startswith(alt):
+                if isinstance(values, dict) and alt in values.get("alt", ""):
                     return base64.b64decode(output["data"][mime])
-    raise ValueError(f"{notebook.name} has no figure whose alt text begins with {alt!r}: execute it first")
+    raise ValueError(f"{notebook.name} has no figure whose alt text holds {alt!r}: execute it first")
 
 
 def strip(parts: list[tuple[bytes, tuple[float, ...]]], width: int = 1000, limit: int = 60_000) -> bytes:

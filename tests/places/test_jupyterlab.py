@@ -21,7 +21,7 @@ SETTINGS = {
 }
 LONG = """\
 pictures = helpers.maximize(model, "conv3_block4_out", 4 * [320], size=128, steps=96).images
-drawing.show(drawing.image_grid(pictures), alt="Four optimized images of one channel")"""
+drawing.image_grid(pictures, ["an optimized image"])"""
 # JupyterLab draws errors as the one or the other, warnings as the second
 RED = ", ".join(f'[data-mime-type="application/vnd.jupyter.{kind}"]' for kind in ("error", "stderr"))
 IDLE = '.jp-Notebook-ExecutionIndicator[data-status="idle"]'
