@@ -150,13 +150,12 @@ BLOCKS = dict(  # kind of layer: its colour and its words in `draw_block`, of th
     BatchNormalization=("#c7e9c0", "Batch\nNorm"),
     Activation=("#fdd0a2", "ReLU"),
     MaxPooling2D=("#dadaeb", "max-pool\n{0.pool_size[0]}×{0.pool_size[1]}{1}"),
-    ZeroPadding2D=("#f0f0f0", "zero-pad"),
     Add=("#ffffb3", "+"),
 )
 
 
 def draw_block(model: keras.Model, block: str) -> Drawing:
-    """Return a residual block ("conv2_block1") as the model's graph has it: branch below, shortcut above, sum right."""
+    """Return a residual block ("conv2_block1") of the model's graph, without padding: branch below, shortcut above."""
     total = helpers.check_layer(model, f"{block}_out")
     entry = helpers.parents(model, helpers.check_layer(model, f"{block}_preact_bn"))[0]
     branch = [next(p for p in helpers.parents(model, total) if p.name == f"{block}_3_conv")]
@@ -166,7 +165,7 @@ def draw_block(model: keras.Model, block: str) -> Drawing:
     while shortcut[0] not in branch:
         shortcut.insert(0, helpers.parents(model, shortcut[0])[0])
     start, grey = branch.index(shortcut[0]), "#555555"
-    row = [*branch, total]
+    row = [layer for layer in [*branch, total] if not isinstance(layer, keras.layers.ZeroPadding2D)]
     end, middle = len(row) - 1, (start + len(row) - 1) / 2
     figure = Drawing(9.6, 1.6, "A residual block: boxes in a row, and a wire past them to a plus sign")
     axes = figure.subplots()
@@ -180,7 +179,7 @@ def draw_block(model: keras.Model, block: str) -> Drawing:
         stride = f" /{layer.strides[0]}" if getattr(layer, "strides", (1,))[0] > 1 else ""
         style = {"boxstyle": "round,pad=0,rounding_size=0.06", "fc": colour, "ec": grey}
         axes.add_patch(FancyBboxPatch((x - 0.44, y - 0.28), 0.88, 0.56, **style))
-        axes.text(x, y, words.format(layer, stride), ha="center", va="center", fontsize=7.5)
+        axes.text(x, y, words.format(layer, stride), ha="center", va="center", fontsize=8)
     if len(shortcut) == 1:
         axes.text(middle, 1.06, "shortcut: x itself", ha="center", va="bottom", fontsize=9)
     axes.set(xlim=(-0.5, end + 0.5), ylim=(-0.4, 1.4), aspect="equal")
@@ -379,7 +378,7 @@ def _draw_bars(place, best: list[helpers.Prediction], logits: np.ndarray, names:
 def prediction_grid(photos: np.ndarray, logits: np.ndarray, columns: int = 6) -> Drawing:
     """Return photos, (n, side, side, 3), each under its most probable class and that probability; logits (n, 1000)."""
     best = [helpers.top_predictions(row, 1)[0] for row in logits]
-    figure = image_grid(photos, [f"{helpers.words(p.name)}\n{p.probability:.2f}" for p in best], columns)
+    figure = image_grid(photos, [f"{helpers.words(p.name)}\n{p.probability:.0%}" for p in best], columns)
     figure.words = "Photos, each under its most probable class"
     return figure
 
@@ -398,11 +397,11 @@ def map_strip(photo: np.ndarray, maps: Sequence[np.ndarray], titles: Sequence[st
 
 
 def stage_maps(photo: np.ndarray, stacks: dict[str, np.ndarray], picked: dict[str, int]) -> Drawing:
-    """Return a photo and one map of each stage, picked by its channel; stacks {stage: (1, height, width, channels)}."""
-    maps = [stacks[stage][0, :, :, channel] for stage, channel in picked.items()]
+    """Return a photo and one map of each stage, picked by its channel; stacks {stage: (height, width, channels)}."""
+    maps = [stacks[stage][:, :, channel] for stage, channel in picked.items()]
     titles = [f"photo: {photo.shape[0]} × {photo.shape[1]} × 3"]
     for stage, channel in picked.items():
-        _, height, width, channels = stacks[stage].shape
+        height, width, channels = stacks[stage].shape
         titles.append(f"{stage}: {height} × {width} × {channels:,}, channel {channel}")
     return map_strip(photo, maps, titles, columns=3)
 
@@ -410,10 +409,10 @@ def stage_maps(photo: np.ndarray, stacks: dict[str, np.ndarray], picked: dict[st
 def answer_maps(
     photo: np.ndarray, final_maps: np.ndarray, contributions: np.ndarray, score: float, count: int
 ) -> Drawing:
-    """Return a photo and the maps, of (1, height, width, channels), with the largest contributions, (channels,)."""
+    """Return a photo and the maps, of (height, width, channels), with the largest contributions, (channels,)."""
     best = np.argsort(-contributions)[:count]
     titles = [f"the logit: {score:.1f}", *(f"channel {channel}: {contributions[channel]:+.1f}" for channel in best)]
-    return map_strip(photo, [final_maps[0, :, :, channel] for channel in best], titles)
+    return map_strip(photo, [final_maps[:, :, channel] for channel in best], titles, columns=3)
 
 
 def outlines(photo: np.ndarray, maps: dict[str, np.ndarray]) -> Drawing:
@@ -491,7 +490,7 @@ def draw_network(model: keras.Model, photo: np.ndarray) -> Drawing:
     for place, words in columns.items():
         for line, word in enumerate(words):
             style = {"ha": "left" if place > x else "center", "weight": "normal" if line else "bold"}
-            axes.text(place, -126 - 26 * line, word, fontsize=9, **style)
+            axes.text(place, -126 - 26 * line, word, fontsize=10, **style)
     axes.set(xlim=(-3, x + 100), ylim=(-212, 192), aspect="equal")
     axes.axis("off")
     return figure
@@ -544,8 +543,9 @@ def kept_bars(kept: dict[str, int], photos: int) -> Drawing:
     colours = [STAGES[block.split("_")[0]] for block in kept]
     bars = axes.bar(list(kept), list(kept.values()), color=colours, edgecolor="#333333", linewidth=0.5)
     axes.bar_label(bars, padding=2)
-    axes.set(ylim=(0, photos), xlim=(-0.6, len(kept) - 0.4), ylabel=f"photos, of {photos},\nthat keep their class")
-    axes.set_xticks(range(len(kept)), [block.replace("_", "\n") for block in kept], fontsize=8)
+    axes.set(ylim=(0, 1.15 * photos), yticks=(0, photos), ylabel=f"photos, of {photos},\nthat keep their class")
+    axes.set_xticks(range(len(kept)), [block.replace("_", "\n") for block in kept], fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 

@@ -37,7 +37,7 @@ def card(row: int, column: int) -> tuple[float, ...]:
 LADDER, GALLERY = "conv2: one position sees", "Pictures of classes"
 LADDER_TILES = [(LADDER, tile(1, 2)), (LADDER, tile(2, 3)), (LADDER, tile(3, 0))]
 GALLERY_CARDS = [(GALLERY, card(0, 0)), (GALLERY, card(1, 0)), (GALLERY, card(3, 2))]
-PHOTO_ON_ITS_WAY = [(0, 0.033, 0.333, 0.493), (0.667, 0.033, 1, 0.493), (0.333, 0.528, 0.667, 0.988)]
+PHOTO_ON_ITS_WAY = [(0, 0.036, 0.333, 0.498), (0.667, 0.036, 1, 0.498), (0.333, 0.531, 0.667, 0.992)]
 PICTURES = {  # notebook: what to join: words of a figure's alt text, a part of it (left, top, right, bottom of 1)
     "01": [("photo: 224 × 224 × 3", part) for part in PHOTO_ON_ITS_WAY],
     "02": [("space shuttle?", WHOLE)],
