@@ -268,9 +268,9 @@ def brightest_maps(stacks: dict[str, np.ndarray], count: int = 3) -> Drawing:
     return figure
 
 
-def lit_grid(photos, maps, stride: int | None, titles: Sequence[str], columns: int, limit=None) -> Drawing:
+def lit_grid(photos, maps, titles: Sequence[str], columns: int, limit: float | None = None) -> Drawing:
     """Return a figure of photos, each lit by its map (`overlay`): on one scale up to `limit`, or each on its own."""
-    lit = [overlay(photo, one, stride, limit) for photo, one in zip(photos, maps, strict=True)]
+    lit = [overlay(photo, one, limit=limit) for photo, one in zip(photos, maps, strict=True)]
     figure = image_grid(lit, titles, columns, width=9.6 if columns > 3 else 8)
     figure.words = "Photos, dimmed, and lit where their maps are high"
     return figure
@@ -281,7 +281,7 @@ def strongest_first(pictures: dict[str, np.ndarray], maps: dict[str, np.ndarray]
     order = sorted(maps, key=lambda name: -maps[name].max())
     titles = [f"{helpers.words(name).capitalize()}: {maps[name].max():.1f}" for name in order]
     columns, limit = 4 if len(order) > 6 else 3, maps[order[0]].max()
-    return lit_grid([pictures[name] for name in order], [maps[name] for name in order], None, titles, columns, limit)
+    return lit_grid([pictures[name] for name in order], [maps[name] for name in order], titles, columns, limit)
 
 
 def on_paper(ink: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -333,7 +333,7 @@ def class_maps(photos: dict[str, np.ndarray], scores: dict[str, np.ndarray], map
         word, rank = helpers.words(helpers.class_names()[number]), (scores[name] >= score).sum()
         titles.append(f"{word}?\nscore {score:.1f}, rank {rank}")
     lit, maps = [photos[name] for name, _ in asked], [map_of(*pair) for pair in asked]
-    return lit_grid(lit, maps, None, titles, columns=4 if len(asked) == 4 else 3)
+    return lit_grid(lit, maps, titles, columns=4 if len(asked) == 4 else 3)
 
 
 def look_inside(model: keras.Model, photo: str | os.PathLike | np.ndarray, layer: str = "conv4_block6_out") -> Drawing:
