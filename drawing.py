@@ -190,16 +190,17 @@ def draw_block(model: keras.Model, block: str) -> Drawing:
 # ---------------------------------------------------------------------------------- a photo and its maps, notebook 02
 
 
-def _placed(values: np.ndarray, photo: np.ndarray, stride: int) -> np.ndarray:
+def _placed(values: np.ndarray, photo: np.ndarray, stride: int | None = None) -> np.ndarray:
     """Return a map, (rows, columns), at each pixel of a photo: position i is centred on pixel stride · i, and the map
-    is interpolated between its positions, not stretched.
+    is interpolated between its positions, not stretched. Unless given, the stride is the power of two that fits.
     """
+    stride = stride or 2 ** int(np.ceil(np.log2(np.shape(photo)[0] / len(values))))
     for length in np.shape(photo)[1::-1]:  # along the columns, then, turned, along the rows
         values = np.stack([np.interp(np.arange(length) / stride, np.arange(len(line)), line) for line in values]).T
     return values
 
 
-def overlay(photo: np.ndarray, activations: np.ndarray, stride: int, limit: float | None = None) -> np.ndarray:
+def overlay(photo: np.ndarray, activations: np.ndarray, stride: int | None = None, limit=None) -> np.ndarray:
     """Return a photo, (height, width, 3) in [0, 1], dimmed, and lit where a map, (rows, columns), is positive.
 
     Position i of the map is centred on pixel stride · i. The light is full (magma's end) at `limit`, the map's own
@@ -217,13 +218,13 @@ def _draw_map(figure: Figure, place, values: np.ndarray, label: str) -> None:
     figure.colorbar(drawn, ax=place, shrink=0.85, label=label).outline.set_visible(False)
 
 
-def map_on_photo(photo: np.ndarray, activations: np.ndarray, stride: int, title: str, label="activation") -> Drawing:
+def map_on_photo(photo: np.ndarray, activations: np.ndarray, title: str, label: str = "activation") -> Drawing:
     """Return one figure of a photo, of one map with its colour bar, and of the photo lit by the map (`overlay`)."""
     figure = Drawing(9.6, 3.2, "A photo, a map of it with a colour bar, and the photo lit by the map")
     axes = figure.subplots(1, 3)
     axes[0].imshow(photo)
     _draw_map(figure, axes[1], activations, label)
-    axes[2].imshow(overlay(photo, activations, stride))
+    axes[2].imshow(overlay(photo, activations))
     titles = "The photo", f"{title}, {len(activations)} × {len(activations[0])} positions", "The two together"
     for place, text in zip(axes, titles, strict=True):
         place.set_title(text, fontsize=11)
@@ -231,13 +232,13 @@ def map_on_photo(photo: np.ndarray, activations: np.ndarray, stride: int, title:
     return figure
 
 
-def sum_and_relu(photo: np.ndarray, signed: np.ndarray, rectified: np.ndarray, stride: int) -> Drawing:
+def sum_and_relu(photo: np.ndarray, signed: np.ndarray, rectified: np.ndarray) -> Drawing:
     """Return one figure of a map, (rows, columns), with its sign and after the ReLU, and of the first laid on its
     photo: red where it is positive, blue where it is negative.
     """
     figure = Drawing(9.6, 3.1, "A photo in red and blue, its map in red and blue, and the map with all blue dark")
     axes = figure.subplots(1, 3)
-    share = np.clip(1.4 * _placed(signed / np.abs(signed).max(), photo, stride), -1, 1)
+    share = np.clip(1.4 * _placed(signed / np.abs(signed).max(), photo), -1, 1)
     grey, strength = photo.mean(axis=2, keepdims=True), np.abs(share)[..., None]
     axes[0].imshow(grey * (1 - strength) + colormaps["RdBu_r"](0.5 + share / 2)[..., :3] * strength)
     _draw_map(figure, axes[1], signed, "")
@@ -248,29 +249,50 @@ def sum_and_relu(photo: np.ndarray, signed: np.ndarray, rectified: np.ndarray, s
     return figure
 
 
-def map_strips(rows: dict[str, dict[str, np.ndarray]], width: float = 9.6) -> Drawing:
-    """Return a figure of {row's title: {tile's title: map}}, each row on ONE scale of its own, from 0 up."""
-    tile = width / max(map(len, rows.values()))
-    figure = Drawing(width, len(rows) * (0.9 * tile + 0.4), "Rows of maps, each row on a scale of its own")
-    parts = figure.subfigures(len(rows), 1, squeeze=False).flat
-    for part, (title, tiles) in zip(parts, rows.items(), strict=True):
-        limit = max(map(np.max, tiles.values())) or 1.0
-        axes = part.subplots(1, len(tiles), squeeze=False)[0]
-        for place, (name, values) in zip(axes, tiles.items(), strict=True):
-            artist = place.imshow(values, interpolation="nearest", vmin=0, vmax=limit)
-            place.set_title(name, fontsize=9, pad=3)
+def brightest_maps(stacks: dict[str, np.ndarray], count: int = 3) -> Drawing:
+    """Return a row for each stack, {name: (1, height, width, channels)}: its maps with the largest means.
+
+    Each row is on ONE scale of its own, from 0 up.
+    """
+    figure = Drawing(7, len(stacks) * (6.1 / count + 0.1), "Rows of maps, each row on a scale of its own")
+    places = figure.subplots(len(stacks), count + 1, squeeze=False, width_ratios=[*[1] * count, 0.06])
+    for row, (name, maps) in zip(places, stacks.items(), strict=True):
+        chosen = np.argsort(-maps[0].mean(axis=(0, 1)))[:count]
+        limit = maps[0][:, :, chosen].max() or 1.0
+        for place, channel in zip(row, chosen, strict=False):
+            drawn = place.imshow(maps[0, :, :, channel], interpolation="nearest", vmin=0, vmax=limit)
+            place.set_title(f"{name}, channel {channel}", fontsize=10, pad=3)
             place.axis("off")
-        part.suptitle(title, fontsize=11)
-        part.colorbar(artist, ax=list(axes), aspect=15).outline.set_visible(False)
+        figure.colorbar(drawn, cax=row[-1]).outline.set_visible(False)
     return figure
 
 
-def lit_grid(photos, maps, stride: int, titles: Sequence[str], columns: int, limit: float | None = None) -> Drawing:
+def lit_grid(photos, maps, titles: Sequence[str], columns: int, limit: float | None = None) -> Drawing:
     """Return a figure of photos, each lit by its map (`overlay`): on one scale up to `limit`, or each on its own."""
-    lit = [overlay(photo, one, stride, limit) for photo, one in zip(photos, maps, strict=True)]
+    lit = [overlay(photo, one, limit=limit) for photo, one in zip(photos, maps, strict=True)]
     figure = image_grid(lit, titles, columns, width=9.6 if columns > 3 else 8)
     figure.words = "Photos, dimmed, and lit where their maps are high"
     return figure
+
+
+def strongest_first(pictures: dict[str, np.ndarray], maps: dict[str, np.ndarray]) -> Drawing:
+    """Return pictures, {name: (height, width, 3)}, each lit by its map, all on one scale, the highest peak first."""
+    order = sorted(maps, key=lambda name: -maps[name].max())
+    titles = [f"{helpers.words(name).capitalize()}: {maps[name].max():.1f}" for name in order]
+    columns, limit = 4 if len(order) > 6 else 3, maps[order[0]].max()
+    return lit_grid([pictures[name] for name in order], [maps[name] for name in order], titles, columns, limit)
+
+
+def on_paper(ink: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return drawings, {name: (height, width), True where there is ink}, as images: dark ink on pale paper."""
+    return {name: np.repeat(0.8 - 0.7 * where[..., None], 3, axis=2) for name, where in ink.items()}
+
+
+def painted_rows(photos: dict[str, np.ndarray], painted: dict[str, np.ndarray]) -> Drawing:
+    """Return a row of photos, {name: …}, over rows of their painted maps, {title: (n, rows, columns, 3)}."""
+    names = [helpers.words(name).capitalize() for name in photos]
+    rows = {"Photos": (list(photos.values()), names)}
+    return picture_rows(rows | {title: (colours, [""] * len(names)) for title, colours in painted.items()}, width=8)
 
 
 def false_colours(components: np.ndarray, shape: Sequence[int]) -> np.ndarray:
@@ -298,12 +320,19 @@ def neighbours(photos: np.ndarray, files: Sequence, nearest: dict[str, np.ndarra
     return figure
 
 
-def class_title(logits: np.ndarray, index: int, rank: bool = False) -> str:
-    """Name a class, with its logit of (1000,) and, if wished, its rank: "space shuttle?\nscore 6.1, rank 40"."""
-    name = helpers.words(helpers.class_names()[index])
-    if rank:
-        return f"{name}?\nscore {logits[index]:.1f}, rank {(logits >= logits[index]).sum()}"
-    return f"{name}: {logits[index]:.1f}"
+def class_maps(photos: dict[str, np.ndarray], scores: dict[str, np.ndarray], map_of, asked: Sequence) -> Drawing:
+    """Return photos, {name: …}, each lit by a class map, `map_of(name, class's number)`, on a scale of its own.
+
+    `asked` holds pairs of a name and a class's number; above each stand the class, its score, of {name: (1, 1000)},
+    and its rank.
+    """
+    titles = []
+    for name, number in asked:
+        score = scores[name][0, number]
+        word, rank = helpers.words(helpers.class_names()[number]), (scores[name] >= score).sum()
+        titles.append(f"{word}?\nscore {score:.1f}, rank {rank}")
+    lit, maps = [photos[name] for name, _ in asked], [map_of(*pair) for pair in asked]
+    return lit_grid(lit, maps, titles, columns=4 if len(asked) == 4 else 3)
 
 
 def look_inside(model: keras.Model, photo: str | os.PathLike | np.ndarray, layer: str = "conv4_block6_out") -> Drawing:

@@ -26,7 +26,10 @@ TOLERANCE = 2.0  # of 255: the mean absolute difference up to which two images c
 LINE = re.compile(r"^(PHOTO(?:, [A-Z]+)*) = .*$", re.MULTILINE)
 OTHERS = {"PHOTO": "../probe/birds/blackbird_01.jpg", "SECOND": "goldfish.jpg"}  # one by a path, as a reader's own
 OTHERS |= {"LAYER": "conv4_block2_out", "CHANNEL": 7}
-LAYERS = {"03": {"LAYER": "conv4_block1_1_conv"}}  # it looks at a 1×1 convolution, the others at any layer
+LAYERS = {  # 02 looks at a ReLU and 03 at a 1×1 convolution, the others at any layer
+    "02": {"LAYER": "conv4_block2_preact_relu"},
+    "03": {"LAYER": "conv4_block1_1_conv"},
+}
 ROUNDING = """
 import functools, keras, tensorflow as tf
 
