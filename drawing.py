@@ -438,10 +438,14 @@ def stage_maps(photo: np.ndarray, stacks: dict[str, np.ndarray], picked: dict[st
 def answer_maps(
     photo: np.ndarray, final_maps: np.ndarray, contributions: np.ndarray, score: float, count: int
 ) -> Drawing:
-    """Return a photo and the maps, of (height, width, channels), with the largest contributions, (channels,)."""
+    """Return a photo, and it lit by the maps, of (height, width, channels), whose contributions, (channels,), are the
+    largest.
+    """
     best = np.argsort(-contributions)[:count]
     titles = [f"the logit: {score:.1f}", *(f"channel {channel}: {contributions[channel]:+.1f}" for channel in best)]
-    return map_strip(photo, [final_maps[:, :, channel] for channel in best], titles, columns=3)
+    figure = image_grid([photo, *(overlay(photo, final_maps[:, :, channel]) for channel in best)], titles, 3)
+    figure.words = "A photo, and where the maps that add most to its logit are high"
+    return figure
 
 
 def outlines(photo: np.ndarray, maps: dict[str, np.ndarray]) -> Drawing:
