@@ -889,9 +889,7 @@ def captioned(pictures: Sequence[np.ndarray], names: Sequence[str], values: Sequ
 
 
 def damage_grid(pictures: dict[str, np.ndarray], drive_of) -> Drawing:
-    """Return a row for each picture, {name: (height, width, 3) in [0, 1]}: as it is, blurred, as JPEG and shifted, each
-    under its drive, which `drive_of` gives for a stack of 8-bit pictures.
-    """
+    """Return a row for each picture, {name: picture in [0, 1]}: as it is and damaged, each under its `drive_of`."""
     rows = {}
     for name, picture in pictures.items():
         shown = np.uint8(255 * picture[None] + 0.5)
