@@ -890,10 +890,10 @@ def plot_lines(x: Sequence, curves: dict[str, np.ndarray], xlabel: str, ylabel: 
             axes.annotate(f"{value:.2f}", (i, value), (0, shift), textcoords="offset points", ha="center")
     for number, (name, value) in enumerate((levels or {}).items()):
         axes.axhline(value, color="grey", lw=1, ls=(":", "--")[number % 2], label=f"{name}: {value:.2f}")
-    if len(x) <= 8:
-        axes.set(ylim=(0, 1), xticks=places)
-        axes.set_xticklabels([str(tick) for tick in x])
     axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
+    if len(x) <= 8:
+        axes.set(ylim=(0, 1), xticks=places, xticklabels=[str(tick) for tick in x])
     figure.legend(loc="outside upper center", ncols=4)
     return figure
 
@@ -913,16 +913,16 @@ def picture_rows(rows: dict[str, tuple[Sequence[np.ndarray], Sequence]], width: 
     return figure
 
 
-def captioned(pictures: Sequence[np.ndarray], names: Sequence[str], found: helpers.Drive, columns: int = 4) -> Drawing:
-    """Return pictures in rows, each under its name, its drive and, after a slash, its robust drive."""
-    titles = [f"{name}: {drives}" for name, drives in zip(names, found.captions(), strict=True)]
-    return image_grid(pictures, titles, columns)
+def captioned(pictures: Sequence[np.ndarray], names: Sequence[str], values: Sequence[float] | helpers.Drive) -> Drawing:
+    """Return pictures in a row, each under its name and its value; of a `Drive`, under the drive and the robust one."""
+    if isinstance(values, helpers.Drive):
+        values = ["drive {}, robust {}".format(*caption.split(" / ")) for caption in values.captions()]
+    texts = [value if isinstance(value, str) else f"{value:.1f}" for value in values]
+    return image_grid(pictures, [f"{name}\n{text}" for name, text in zip(names, texts, strict=True)])
 
 
 def damage_grid(pictures: dict[str, np.ndarray], drive_of) -> Drawing:
-    """Return a row for each picture, {name: (height, width, 3) in [0, 1]}: as it is, blurred, as JPEG and shifted, each
-    under its drive, which `drive_of` gives for a stack of 8-bit pictures.
-    """
+    """Return a row for each picture, {name: picture in [0, 1]}: as it is and damaged, each under its `drive_of`."""
     rows = {}
     for name, picture in pictures.items():
         shown = np.uint8(255 * picture[None] + 0.5)
