@@ -672,7 +672,7 @@ def plot_tuning(angles, curves: dict[str, np.ndarray], ylabel: str, predicted=()
     axes.set(xlim=(-8, 188), xticks=range(0, 181, 30), xlabel="angle of the stripes (degrees)", ylabel=ylabel)
     axes.set(yticks=[t for t in axes.get_yticks() if low <= t <= high])
     axes.set(ylim=(low - (drop + 0.03) * span, high + span * (0.32 if len(tiles) else 0.1)))
-    axes.legend(loc="upper right", fontsize=11)
+    axes.legend(loc="upper right", fontsize=9 if len(tiles) else 11)
     return figure
 
 
