@@ -611,12 +611,12 @@ def show_weights(kernels: np.ndarray, titles: Sequence[str]) -> Drawing:
         top = np.abs(kernel).max()
         for place, weights, name in zip(line, np.moveaxis(kernel, -1, 0), ("red", "green", "blue"), strict=False):
             place.imshow(weights, cmap="RdBu_r", vmin=-top, vmax=top)
-            place.set_title(f"on {name}", fontsize=10)
+            place.set_title(f"on {name}", fontsize=11)
             for (y, x), weight in np.ndenumerate(weights):
                 ink = "white" if abs(weight) > 0.6 * top else "black"
-                place.text(x, y, f"{round(float(100 * weight))}", ha="center", va="center", fontsize=8, color=ink)
+                place.text(x, y, f"{round(float(100 * weight))}", ha="center", va="center", fontsize=9, color=ink)
         line[3].imshow(tile)
-        line[3].set_title(title, fontsize=10)
+        line[3].set_title(title, fontsize=11)
     for place in lines.flat:
         place.set(xticks=[], yticks=[])
     return figure
@@ -631,19 +631,21 @@ def kernel_groups(kernels: np.ndarray) -> dict[str, list[int]]:
     return {"a clear angle": turned, "no clear angle": rest, "colours": np.flatnonzero(colour).tolist()}
 
 
-def show_kernels(kernels: np.ndarray, groups: dict[str, Sequence[int]], titles=None, columns: int = 11) -> Drawing:
-    """Return kernels, (side, side, 3, n), as painted tiles, each on its own scale, each group under its heading.
+def show_kernels(kernels: np.ndarray, untrained: np.ndarray, columns: int = 11) -> Drawing:
+    """Return kernels, (side, side, 3, n), as painted tiles, each on its own scale, in their `kernel_groups`.
 
-    `groups` says which kernels and in which order; `titles`, {kernel: text}, what stands above some of the tiles.
+    Stripes have their angle above them; below are untrained kernels, (side, side, 3, m).
     """
+    tiles, angles = painted(np.concatenate([kernels, untrained], axis=-1)), helpers.stripe_angles(kernels)
+    groups = {**kernel_groups(kernels), "never trained": list(range(kernels.shape[-1], len(tiles)))}
+    titles = {i: f"{angles[i]:.0f}°" for i in groups["a clear angle"]}
     rows = [(name * (k == 0), i[k : k + columns]) for name, i in groups.items() for k in range(0, len(i), columns)]
     figure = Drawing(9.6, len(rows) * (9.6 / columns + 0.1) + 0.25 * len(groups), "Painted kernels in groups")
-    titles, tiles = titles or {}, painted(kernels)
     for line, (name, members) in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
         line[0].set_title(name and name + "\n" * (members[0] in titles), loc="left", weight="bold", fontsize=11)
         for place, i in zip(line, members, strict=False):
             place.imshow(tiles[i])
-            place.set_title(titles.get(i, ""), fontsize=9, pad=3)
+            place.set_title(titles.get(i, ""), fontsize=10, pad=3)
         for place in line:
             place.axis("off")
     return figure
@@ -655,13 +657,14 @@ def show_answers(photo: np.ndarray, kernels: np.ndarray, maps: np.ndarray, title
     figure = Drawing(3.1 * columns + 0.5, 3.3 * rows, "A photo, and the maps that kernels make of it")
     places = figure.subplots(rows, columns).ravel()
     places[0].imshow(photo)
+    places[0].set_title("the photo", fontsize=11)
     for place, tile, answer, title in zip(places[1:], painted(kernels), np.moveaxis(maps, -1, 0), titles, strict=True):
         top = np.percentile(np.abs(answer), 99.5) or 1.0
         drawn = place.imshow(answer / top, cmap="RdBu_r", vmin=-1, vmax=1)
         corner = place.inset_axes([0, 0, 0.27, 0.27])
         corner.imshow(tile)
         corner.set(xticks=[], yticks=[])
-        place.set_title(title, fontsize=10)
+        place.set_title(title, fontsize=11)
     for place in places:
         place.axis("off")
     bar = figure.colorbar(drawn, ax=places, shrink=0.6, aspect=30, pad=0.01, ticks=(-1, 0, 1))
@@ -702,29 +705,40 @@ def plot_tuning(angles, curves: dict[str, np.ndarray], ylabel: str, predicted=()
     axes.set(xlim=(-8, 188), xticks=range(0, 181, 30), xlabel="angle of the stripes (degrees)", ylabel=ylabel)
     axes.set(yticks=[t for t in axes.get_yticks() if low <= t <= high])
     axes.set(ylim=(low - (drop + 0.03) * span, high + span * (0.32 if len(tiles) else 0.1)))
-    axes.legend(loc="upper right")
+    axes.legend(loc="upper right", fontsize=9 if len(tiles) else 11)
     return figure
 
 
-def plot_shifts(waves: np.ndarray, panels: dict[str, np.ndarray]) -> Drawing:
-    """Return panels of one kernel's answers to n shifted gratings, (n, 32, 32, 3), of which three are shown.
-
-    `panels`, {title: maps}, hold two stacks of maps, (n, height, width); the curves are their middle position.
-    """
-    figure, steps = Drawing(9.6, 3.4, "Shifted stripes, and a kernel's answers to them as curves"), len(waves)
-    places = figure.subplot_mosaic([[name, *"xxxyyy"] for name in "abc"])
-    for name, i in zip("abc", range(0, steps, steps // 4), strict=False):
+def plot_shifts(waves: np.ndarray, before: np.ndarray, after: np.ndarray) -> Drawing:
+    """Return four of n shifted gratings, (n, 32, 32, 3), over the answers of one kernel before and after the max-pool:
+    the middle position of maps, (n, height, width). An arrow says how far they swing."""
+    figure, steps = Drawing(9.6, 5.2, "Shifted stripes, and a kernel's answers to them as curves"), len(waves)
+    places = figure.subplot_mosaic("aabbccdd;xxxxyyyy", height_ratios=(1, 2))
+    for name, i in zip("abcd", range(0, steps, steps // 4), strict=True):
         places[name].imshow(waves[i, 8:24, 8:24])
-        places[name].set(xticks=[], yticks=[], ylabel=f"shift {i}")
+        places[name].set_title(f"shift {i}", fontsize=11)
+        places[name].axis("off")
     places["y"].sharey(places["x"])
-    for name, (title, maps) in zip("xy", panels.items(), strict=True):
+    arrow = {"arrowstyle": "<->", "color": "C1", "lw": 2, "shrinkA": 0, "shrinkB": 0}
+    for axes, maps, when in (places["x"], before, "before"), (places["y"], after, "after"):
         curve = np.asarray(maps)[:, maps.shape[1] // 2, maps.shape[2] // 2]
-        places[name].plot(range(steps), curve, "o-", ms=4)
-        places[name].axhline(0, color="black", lw=1)
-        places[name].set(xlabel=f"shift of the stripes ({steps} = one cycle)", ylabel="answer")
-        places[name].set_title(title, fontsize=11)
-        places[name].set_xticks(range(0, steps, steps // 4))
+        low, high = curve.min(), curve.max()
+        axes.plot(range(steps), curve, "o-", ms=4)
+        axes.axhline(0, color="black", lw=1)
+        axes.annotate("", (steps + 0.5, low), (steps + 0.5, high), arrowprops=arrow)
+        axes.text(steps + 1, (low + high) / 2, f"swing\n{high - low:.1f}", va="center", fontsize=12, color="C1")
+        axes.set(xlabel=f"shift of the stripes ({steps} = one cycle)", xlim=(-1, steps + 4.5))
+        axes.set_xticks(range(0, steps + 1, steps // 4))
+        axes.set_title(f"{when} the max-pool", fontsize=11)
+    places["x"].set_ylabel("answer")
+    places["y"].tick_params(labelleft=False)
     return figure
+
+
+def _strongest(strengths: np.ndarray, count: int) -> dict[int, float]:
+    """Return the `count` strongest of n wires, {from where: strength}, the most exciting first."""
+    largest = np.argsort(np.abs(strengths))[-count:]
+    return {int(i): strengths[i] for i in sorted(largest, key=lambda i: -strengths[i])}
 
 
 def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], strengths, target: Sequence, title: str) -> Drawing:
@@ -732,11 +746,7 @@ def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], strengths, tar
     as they are strong: red excites, blue inhibits."""
     count, deep, large = len(labels), len(rows), 0.21 * len(labels)  # the target's side, in those of an input
     high = deep + large + 1.05
-    figure = Drawing(
-        9.9,
-        high * 9.9 / count + 0.3,
-        "Pictures, wired to what they excite or inhibit",
-    )
+    figure = Drawing(9.6, high * 9.6 / count + 0.35, "Pictures, wired to what they excite or inhibit")
     axes = figure.subplots()
     axes.set(xlim=(0, count), ylim=(0, high), aspect="equal")
     axes.set_title(title, fontsize=11)
@@ -748,7 +758,7 @@ def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], strengths, tar
         ends = [i + 0.5, count / 2], [large + 0.75, large - 0.05]
         axes.plot(*ends, color=colour, lw=width, zorder=0, solid_capstyle="butt")
         words = f"{label}\n{strength:+.2f}".replace("-", "−")
-        axes.text(i + 0.5, high - 0.33, words, ha="center", va="bottom", fontsize=9, color=colour)
+        axes.text(i + 0.5, high - 0.33, words, ha="center", va="bottom", fontsize=10, color=colour)
         corners += [(i, high - 1.35 - k, 1, row[i]) for k, row in enumerate(rows)]
     for x, word, colour in ((0.4, "excites", "#b2182b"), (count - 0.4, "inhibits", "#2166ac")):
         axes.text(x, large + 0.2, word, ha="center", fontsize=13, color=colour)
@@ -784,22 +794,25 @@ def peaks(model: keras.Model, layer: str, images: np.ndarray) -> np.ndarray:
     return np.concatenate([maps[:, 2:-2, 2:-2].max(axis=(1, 2)) for maps in _map_batches(model, layer, images)])
 
 
-def kernel_circuit(kernels: np.ndarray, wires: dict[int, float], target: np.ndarray, title: str) -> Drawing:
-    """Return `wires`, {kernel: strength}, as painted kernels, (side, side, 3, n), joined to a picture of the target."""
-    angles = helpers.stripe_angles(kernels)
+def kernel_circuit(model: keras.Model, channel: int, strengths: np.ndarray, count: int) -> Drawing:
+    """Return the `count` strongest of 64 wires to a channel of conv2_block1_1_conv: conv1's kernels, painted, with the
+    angles of their stripes, joined to a picture optimized to excite the channel."""
+    kernels, wires = model.get_layer("conv1_conv").kernel.numpy(), _strongest(strengths, count)
+    angles, target = helpers.stripe_angles(kernels), helpers.maximize(model, "conv2_block1_1_bn", channel).images
     labels = [f"kernel {i}: {angles[i]:.0f}°".replace(": nan°", "") for i in wires]
-    return draw_circuit([painted(kernels[..., list(wires)])], labels, list(wires.values()), [target], title)
+    title, tiles = f"channel {channel} of conv2_block1_1_conv and its strongest wires", painted(kernels)[list(wires)]
+    return draw_circuit([tiles], labels, list(wires.values()), target[:, 48:80, 48:80], title)
 
 
-def channel_circuit(
-    model: keras.Model, layer: str, channel: int, wires: dict[int, float], photos: np.ndarray
-) -> Drawing:
-    """Return a channel of a 1×1 convolution and its `wires`, {input: strength}.
+def channel_circuit(model: keras.Model, layer: str, channel: int, photos: np.ndarray, count: int) -> Drawing:
+    """Return the `count` strongest wires to a channel of a 1×1 convolution, ranked on n photos, (n, side, side, 3).
 
-    Of each input: the patch of n photos, (n, side, side, 3), with its largest activation, and an optimized picture
-    (before its ReLU); of the channel an optimized picture and the three best patches.
+    Of each input: the patch of the photos with its largest activation, and an optimized picture (before its ReLU); of
+    the channel an optimized picture and the three best patches.
     """
     relu = helpers.parents(model, model.get_layer(layer))[0]
+    weights = model.get_layer(layer).kernel.numpy()[0, 0, :, channel]
+    wires = _strongest(weights * spread(model, relu.name, photos), count)
     natural, tops = helpers.NaturalInputs(photos, list(range(len(photos)))), peaks(model, relu.name, photos)
     patches = [helpers.top_patches(model, relu.name, i, natural, tops[:, i], 1)[1][0] for i in wires]
     optimized = helpers.maximize(model, helpers.parents(model, relu)[0].name, list(wires)).images
@@ -823,7 +836,6 @@ def simple_shapes(radius: float = 7, bright: bool = False) -> dict[str, np.ndarr
         "eye": ring | pupil,
         "its ring": ring,
         "its pupil": pupil,
-        "disc": apart < radius,
         "line": abs(x + y) < 0.5 * radius,
         "hatching": hatching,
         "ring on hatching": ring | hatching,
@@ -833,25 +845,29 @@ def simple_shapes(radius: float = 7, bright: bool = False) -> dict[str, np.ndarr
     return {name: np.where(shape[..., None], [ink] * 3, ground) for name, shape in shapes.items()}
 
 
-def answer_bars(shapes: dict[str, np.ndarray], answers: Sequence[float], levels: dict[str, float]) -> Drawing:
-    """Return the middle of shapes, {name: (192, 192, 3)}, each over the bar of its answer, and dotted `levels`."""
-    count, left, wide = len(shapes), 0.06, 0.93
+def answer_bars(shapes: dict[str, np.ndarray], answers: dict[str, Sequence], levels: dict[str, float]) -> Drawing:
+    """Return the middle of shapes, {name: (192, 192, 3)}, each over its bars, one from each row of `answers`, {what was
+    measured: its answer to each shape}, of which there are one or two, and dotted `levels`, {name: answer}."""
+    count, left, wide, every = len(shapes), 0.06, 0.93, np.concatenate([*answers.values(), [*levels.values(), 0]])
     figure = Drawing(9.6, 4.2, "Small drawings, and the answer to each as a bar")
     figure.set_layout_engine("none")  # the boxes are placed by hand
     axes = figure.add_axes([left, 0.03, wide, 0.59])
-    drawn = axes.bar(range(count), answers, width=0.6, color="#4393c3")
-    axes.bar_label(drawn, [f"{answer:.1f}".replace("-", "−") for answer in answers], padding=2)
+    for number, (label, values) in enumerate(answers.items()):
+        step, colour = 0.7 / len(answers), ("#4393c3", "#f4a582")[number]
+        edges = np.arange(count) - 0.35 + step * number
+        drawn = axes.bar(edges, values, step, color=colour, label=label, align="edge")
+        axes.bar_label(drawn, [f"{value:.1f}".replace("-", "−") for value in values], padding=2, fontsize=11)
     for number, (name, picture) in enumerate(shapes.items()):
         box = figure.add_axes([left + wide * (number + 0.06) / count, 0.66, 0.88 * wide / count, 0.28])
         box.imshow(picture[76:116, 76:116])
-        box.set_title(name, fontsize=10, pad=3)
+        box.set_title(name, fontsize=11, pad=3)
         box.axis("off")
     for name, level in levels.items():
         axes.axhline(level, color="#555555", lw=1, ls=":")
-        axes.text(count - 0.52, level, f"{name}: {level:.1f}", ha="right", va="bottom", fontsize=9, color="#555555")
+        axes.text(count - 0.52, level, f"{name}: {level:.1f}", ha="right", va="bottom", fontsize=10, color="#555555")
     axes.axhline(0, color="black", lw=1)
-    low, high = min(0, *answers), max(*answers, *levels.values())
-    axes.set(xlim=(-0.5, count - 0.5), ylim=(1.45 * low, 1.15 * high), xticks=[], ylabel="largest answer")
+    axes.set(xlim=(-0.5, count - 0.5), ylim=(1.45 * min(every), 1.15 * max(every)), xticks=[], ylabel="largest answer")
+    axes.legend(loc="lower left", fontsize=11)
     return figure
 
 
