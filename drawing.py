@@ -249,21 +249,19 @@ def sum_and_relu(photo: np.ndarray, signed: np.ndarray, rectified: np.ndarray) -
     return figure
 
 
-def brightest_maps(stacks: dict[str, np.ndarray], count: int = 3) -> Drawing:
-    """Return a row for each stack, {name: (1, height, width, channels)}: its maps with the largest means.
-
-    Each row is on ONE scale of its own, from 0 up.
+def liveliest_maps(stacks: dict[str, np.ndarray], count: int = 3) -> Drawing:
+    """Return a column for each stack, {name: (1, height, width, channels)}: its maps that vary most, by their standard
+    deviation, each on a scale of its own from 0 up; and in its title how many of all its numbers are zero.
     """
-    figure = Drawing(7, len(stacks) * (6.1 / count + 0.1), "Rows of maps, each row on a scale of its own")
-    places = figure.subplots(len(stacks), count + 1, squeeze=False, width_ratios=[*[1] * count, 0.06])
-    for row, (name, maps) in zip(places, stacks.items(), strict=True):
-        chosen = np.argsort(-maps[0].mean(axis=(0, 1)))[:count]
-        limit = maps[0][:, :, chosen].max() or 1.0
-        for place, channel in zip(row, chosen, strict=False):
-            drawn = place.imshow(maps[0, :, :, channel], interpolation="nearest", vmin=0, vmax=limit)
-            place.set_title(f"{name}, channel {channel}", fontsize=10, pad=3)
-            place.axis("off")
-        figure.colorbar(drawn, cax=row[-1]).outline.set_visible(False)
+    tiles, titles = {}, {}
+    for column, (name, (maps,)) in enumerate(stacks.items()):
+        for row, channel in enumerate(np.argsort(-maps.std(axis=(0, 1)))[:count]):
+            tiles[row, column] = maps[:, :, channel]
+            titles[row, column] = f"{name}: {np.mean(maps == 0):.0%} zeros\n" * (row == 0) + f"channel {channel}"
+    figure = image_grid([tiles[key] for key in sorted(tiles)], [titles[key] for key in sorted(tiles)], len(stacks))
+    for axes in figure.axes:
+        axes.images[0].set(cmap="viridis", interpolation="nearest", clim=(0, axes.images[0].get_array().max() or 1))
+    figure.words = "Maps of one photo, deeper and deeper from left to right"
     return figure
 
 
@@ -286,13 +284,6 @@ def strongest_first(pictures: dict[str, np.ndarray], maps: dict[str, np.ndarray]
 def on_paper(ink: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return drawings, {name: (height, width), True where there is ink}, as images: dark ink on pale paper."""
     return {name: np.repeat(0.8 - 0.7 * where[..., None], 3, axis=2) for name, where in ink.items()}
-
-
-def painted_rows(photos: dict[str, np.ndarray], painted: dict[str, np.ndarray]) -> Drawing:
-    """Return a row of photos, {name: …}, over rows of their painted maps, {title: (n, rows, columns, 3)}."""
-    names = [helpers.words(name).capitalize() for name in photos]
-    rows = {"Photos": (list(photos.values()), names)}
-    return picture_rows(rows | {title: (colours, [""] * len(names)) for title, colours in painted.items()}, width=8)
 
 
 def false_colours(components: np.ndarray, shape: Sequence[int]) -> np.ndarray:
@@ -320,19 +311,18 @@ def neighbours(photos: np.ndarray, files: Sequence, nearest: dict[str, np.ndarra
     return figure
 
 
-def class_maps(photos: dict[str, np.ndarray], scores: dict[str, np.ndarray], map_of, asked: Sequence) -> Drawing:
-    """Return photos, {name: …}, each lit by a class map, `map_of(name, class's number)`, on a scale of its own.
+def class_maps(photos: dict[str, np.ndarray], scores: dict[str, np.ndarray], map_of, asked, shared=False) -> Drawing:
+    """Return a row of photos, each lit by a class map, `map_of(name, class's number)`, for the pairs in `asked`.
 
-    `asked` holds pairs of a name and a class's number; above each stand the class, its score, of {name: (1, 1000)},
-    and its rank.
+    Above each stand the class, its score, of {name: (1, 1000)}, and its place among all. Every photo is on a scale of
+    its own, or all on one if `shared`.
     """
-    titles = []
+    maps, titles = [map_of(*pair) for pair in asked], []
     for name, number in asked:
-        score = scores[name][0, number]
-        word, rank = helpers.words(helpers.class_names()[number]), (scores[name] >= score).sum()
-        titles.append(f"{word}?\nscore {score:.1f}, rank {rank}")
-    lit, maps = [photos[name] for name, _ in asked], [map_of(*pair) for pair in asked]
-    return lit_grid(lit, maps, titles, columns=4 if len(asked) == 4 else 3)
+        score, word = scores[name][0, number], helpers.words(helpers.class_names()[number])
+        titles.append(f"{word}\nscore {score:.1f}, place {(scores[name] >= score).sum()}")
+    limit = max(map(np.max, maps)) if shared else None
+    return lit_grid([photos[name] for name, _ in asked], maps, titles, len(asked), limit)
 
 
 def look_inside(model: keras.Model, photo: str | os.PathLike | np.ndarray, layer: str = "conv4_block6_out") -> Drawing:
@@ -400,6 +390,7 @@ def _draw_bars(place, best: list[helpers.Prediction], logits: np.ndarray, names:
     place.bar_label(bars, fmt="{:.1%}", padding=3, fontsize=9)
     place.set(xlim=(0, 1.3), xticks=(0, 0.5, 1), xlabel="probability")
     place.spines[["top", "right"]].set_visible(False)
+    place.spines["bottom"].set_bounds(0, 1)
     place.tick_params(labelleft=names)
     place.invert_yaxis()
 
