@@ -707,6 +707,7 @@ def plot_shifts(waves: np.ndarray, before: np.ndarray, after: np.ndarray) -> Dra
     places = figure.subplot_mosaic("aabbccdd;xxxxyyyy", height_ratios=(1, 2))
     for name, i in zip("abcd", range(0, steps, steps // 4), strict=True):
         places[name].imshow(waves[i, 8:24, 8:24])
+        places[name].add_patch(Rectangle((4.5, 4.5), 7, 7, fill=False, ec="C1", lw=2))  # where the kernel lies
         places[name].set_title(f"shift {i}", fontsize=11)
         places[name].axis("off")
     places["y"].sharey(places["x"])
@@ -836,18 +837,16 @@ def simple_shapes(radius: float = 7, bright: bool = False) -> dict[str, np.ndarr
     return {name: np.where(shape[..., None], [ink] * 3, ground) for name, shape in shapes.items()}
 
 
-def answer_bars(shapes: dict[str, np.ndarray], answers: dict[str, Sequence], levels: dict[str, float]) -> Drawing:
-    """Return the middle of shapes, {name: (192, 192, 3)}, each over its bars, one from each row of `answers`, {what was
-    measured: its answer to each shape}, of which there are one or two, and dotted `levels`, {name: answer}."""
-    count, left, wide, every = len(shapes), 0.06, 0.93, np.concatenate([*answers.values(), [*levels.values(), 0]])
+def answer_bars(shapes: dict[str, np.ndarray], answers: Sequence[float], levels: dict[str, float]) -> Drawing:
+    """Return the middle of shapes, {name: (192, 192, 3)}, each over the bar of its answer, and dotted `levels`, {name:
+    answer}.
+    """
+    count, left, wide, every = len(shapes), 0.06, 0.93, [*answers, *levels.values(), 0]
     figure = Drawing(9.6, 4.2, "Small drawings, and the answer to each as a bar")
     figure.set_layout_engine("none")  # the boxes are placed by hand
     axes = figure.add_axes([left, 0.03, wide, 0.59])
-    for number, (label, values) in enumerate(answers.items()):
-        step, colour = 0.7 / len(answers), ("#4393c3", "#f4a582")[number]
-        edges = np.arange(count) - 0.35 + step * number
-        drawn = axes.bar(edges, values, step, color=colour, label=label, align="edge")
-        axes.bar_label(drawn, [f"{value:.1f}".replace("-", "−") for value in values], padding=2, fontsize=11)
+    drawn = axes.bar(range(count), answers, 0.6, color="#4393c3")
+    axes.bar_label(drawn, [f"{value:.1f}".replace("-", "−") for value in answers], padding=2, fontsize=11)
     for number, (name, picture) in enumerate(shapes.items()):
         box = figure.add_axes([left + wide * (number + 0.06) / count, 0.66, 0.88 * wide / count, 0.28])
         box.imshow(picture[76:116, 76:116])
@@ -858,7 +857,6 @@ def answer_bars(shapes: dict[str, np.ndarray], answers: dict[str, Sequence], lev
         axes.text(count - 0.52, level, f"{name}: {level:.1f}", ha="right", va="bottom", fontsize=10, color="#555555")
     axes.axhline(0, color="black", lw=1)
     axes.set(xlim=(-0.5, count - 0.5), ylim=(1.45 * min(every), 1.15 * max(every)), xticks=[], ylabel="largest answer")
-    axes.legend(loc="lower left", fontsize=11)
     return figure
 
 
