@@ -62,7 +62,9 @@ def image_grid(
     images: Sequence[np.ndarray], titles: Sequence[str] = (), columns: int = 6, title: str = "", width: float = 9.6
 ) -> Drawing:
     """Return a figure of images in [0, 1] (or uint8), each (height, width, 3), row by row, one title above each."""
-    return _grid(images, titles, columns, title, width, "Pictures in rows", {"interpolation": "lanczos"})[0]
+    return _grid(images, titles, columns, title, width, "Pictures in a grid, row by row", {"interpolation": "lanczos"})[
+        0
+    ]
 
 
 def map_grid(

@@ -39,7 +39,7 @@ def test_a_figure_shows_itself_with_its_alt_text_opaque_and_not_too_wide(monkeyp
     shell.display_formatter.format(drawing.image_grid(pictures, ["one\nof five", *"abcd"]))
     InteractiveShell.clear_instance()
     ((data, metadata),) = published
-    assert metadata[f"image/{kind}"]["alt"] == "Pictures in rows: one of five; a; b; c; d"
+    assert metadata[f"image/{kind}"]["alt"] == "Pictures in a grid, row by row: one of five; a; b; c; d"
     with Image.open(io.BytesIO(base64.b64decode(data[f"image/{kind}"]))) as picture:
         assert picture.width <= 1000 and picture.convert("RGBA").getchannel("A").getextrema() == (255, 255)
 
