@@ -251,16 +251,17 @@ def sum_and_relu(photo: np.ndarray, signed: np.ndarray, rectified: np.ndarray) -
     return figure
 
 
-def liveliest_maps(stacks: dict[str, np.ndarray], count: int = 3) -> Drawing:
-    """Return a column for each stack, {name: (1, height, width, channels)}: its maps that vary most, by their standard
-    deviation, each on a scale of its own from 0 up; and in its title how many of all its numbers are zero.
+def stage_columns(stacks: dict[str, np.ndarray], picked: dict[str, Sequence[int]]) -> Drawing:
+    """Return a column for each stack, {name: (1, height, width, channels)}, of its picked channels' maps, each on a
+    scale of its own from 0 up; its title tells how many of all its numbers are zero.
     """
-    tiles, titles = {}, {}
-    for column, (name, (maps,)) in enumerate(stacks.items()):
-        for row, channel in enumerate(np.argsort(-maps.std(axis=(0, 1)))[:count]):
-            tiles[row, column] = maps[:, :, channel]
-            titles[row, column] = f"{name}: {np.mean(maps == 0):.0%} zeros\n" * (row == 0) + f"channel {channel}"
-    figure = image_grid([tiles[key] for key in sorted(tiles)], [titles[key] for key in sorted(tiles)], len(stacks))
+    maps, titles = [], []
+    for row in range(len(next(iter(picked.values())))):
+        for name, channels in picked.items():
+            maps.append(stacks[name][0, :, :, channels[row]])
+            share = f"{name}: {np.mean(stacks[name] == 0):.0%} zeros\n" if row == 0 else ""
+            titles.append(f"{share}channel {channels[row]}")
+    figure = image_grid(maps, titles, len(picked))
     for axes in figure.axes:
         axes.images[0].set(cmap="viridis", interpolation="nearest", clim=(0, axes.images[0].get_array().max() or 1))
     figure.words = "Maps of one photo, deeper and deeper from left to right"
