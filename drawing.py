@@ -944,22 +944,17 @@ def channel_rows(
     `responses` to the crops are (n, channels of the layer). At most one crop of each photo is shown, none of the photo
     whose file is called `without`.
     """
-    tiles, titles, heads = [], [], {}
-    left_out = np.array(natural.sources) == Path(without).stem
+    tiles, titles, left_out = [], [], np.array(natural.sources) == Path(without).stem
     for row, channel in enumerate(channels):
-        start = len(tiles)
-        for head, images in pictures.items():
-            heads.setdefault(head, len(tiles))
-            each = len(images) // len(channels)
-            tiles += [*images[each * row : each * (row + 1)]]
-        titles += [f"channel {channel}", *[""] * (len(tiles) - start - 1)]
-        heads.setdefault("its strongest photos" if not without else "its strongest other photos", len(tiles))
+        drawn = [image for images in pictures.values() for image in np.array_split(images, len(channels))[row]]
         best = helpers.strongest(np.where(left_out, -np.inf, responses[:, channel]), natural.sources, count)
-        tiles += [*natural.images[best]]
-        titles += [helpers.words(natural.sources[i]) for i in best]
+        tiles += [*drawn, *natural.images[best]]
+        titles += [f"channel {channel}", *[""] * (len(drawn) - 1), *(helpers.words(natural.sources[i]) for i in best)]
     figure = image_grid(tiles, titles, len(tiles) // len(channels), " ")
     figure.words = "Channels: the pictures of each beside its strongest photos"
-    for head, column in heads.items():  # above the first row, in the room of the empty title
+    heads = *pictures, "its strongest other photos" if without else "its strongest photos"
+    columns = np.cumsum([0, *(len(images) // len(channels) for images in pictures.values())])
+    for head, column in zip(heads, columns, strict=True):  # above the first row, in the room of the empty title
         style = {"xycoords": "axes fraction", "textcoords": "offset points", "fontsize": 11, "weight": "bold"}
         figure.axes[column].annotate(head, (0, 1), (0, 19), **style).set_in_layout(False)
     return figure
@@ -977,10 +972,9 @@ def fall_panel(falls: dict[tuple[str, int, int], tuple[float, float]]) -> Drawin
         bars = axes.barh(places, values, 0.38, color=colour, label=f"without the channel that {label}")
         axes.bar_label(bars, [str(key[1 + kind]) for key in falls], padding=3, fontsize=9)
     axes.axvline(0, color="black", lw=0.8)
-    axes.set(yticks=range(len(falls)), ylim=(len(falls) - 0.4, -0.6), xlabel="fall of the logit")
+    axes.set(yticks=range(len(falls)), ylim=(len(falls) - 0.4, -0.6), xlabel="fall of the logit", xmargin=0.08)
     axes.set_yticklabels([helpers.words(name) for name, *_ in falls], fontsize=11)
-    axes.margins(x=0.08)
-    figure.legend(loc="outside upper center", ncols=2, fontsize=11)
+    figure.legend(loc="outside upper center", ncols=2, fontsize=10)
     return figure
 
 
