@@ -955,10 +955,20 @@ def class_gallery(gallery: Sequence[helpers.ClassPicture], columns: int = 5) -> 
 # --------------------------------------------------------------------------------- what a picture is worth, notebook 05
 
 
-def draw_rounds(model: keras.Model, layer: str, channels: Sequence[int], pairs: Sequence[np.ndarray]) -> Drawing:
-    """Return rounds of a game, two in a row: the picture of a channel (from the atlas), then two photos, A and B."""
-    tiles, titles = [], []
-    for number, (channel, pair) in enumerate(zip(channels, pairs, strict=True), 1):
+def draw_rounds(
+    model: keras.Model, layer: str, channels: Sequence[int], responses: np.ndarray, natural: helpers.NaturalInputs,
+    places: Sequence[int] | None = None,
+) -> Drawing:  # fmt: skip
+    """Return rounds of a game, two in a row: the picture of a channel (from the atlas), then two photos, A and B.
+
+    One is the crop with the channel's largest response, of (n, channels of the layer). The other is drawn from all
+    crops or, for a harder game, from those at some `places` of the ranking: range(10, 100).
+    """
+    tiles, titles, random = [], [], np.random.default_rng(0)
+    for number, channel in enumerate(channels, 1):
+        ranking = np.argsort(-responses[:, channel])
+        other = random.integers(len(ranking)) if places is None else ranking[random.choice(places)]
+        pair = natural.images[random.permutation([ranking[0], other])]
         tiles += [helpers.atlas_picture(layer, channel, model), *pair]
         titles += [f"round {number}", "A", "B"]
     figure = image_grid(tiles, titles, 6)
@@ -967,40 +977,45 @@ def draw_rounds(model: keras.Model, layer: str, channels: Sequence[int], pairs: 
 
 
 def channel_rows(
-    rows: dict[str, Sequence[np.ndarray]], values: Sequence[np.ndarray], natural: helpers.NaturalInputs, count: int,
-    without: str = "",
+    channels: Sequence[int], pictures: dict[str, Sequence[np.ndarray]], responses: np.ndarray,
+    natural: helpers.NaturalInputs, count: int, without: str = "",
 ) -> Drawing:  # fmt: skip
-    """Return a row for each channel, {title: its pictures}, with the `count` crops that drive it hardest beside them.
+    """Return a row for each channel: its pictures, {head: as many for each, in order}, and its `count` strongest crops.
 
-    `values` holds for each channel its responses to the natural inputs, (n,). At most one crop of each photo is shown,
-    none of the photo whose file is called `without`.
+    `responses` to the crops are (n, channels of the layer). At most one crop of each photo is shown, none of the photo
+    whose file is called `without`.
     """
     tiles, titles, left_out = [], [], np.array(natural.sources) == Path(without).stem
-    for (title, pictures), responses in zip(rows.items(), values, strict=True):
-        best = helpers.strongest(np.where(left_out, -np.inf, responses), natural.sources, count)
-        tiles += [*pictures, *natural.images[best]]
-        names = [helpers.words(natural.sources[i]) for i in best]
-        titles += [title, *[""] * (len(pictures) - 1), *names]
-    figure = image_grid(tiles, titles, len(tiles) // len(rows))
+    for row, channel in enumerate(channels):
+        drawn = [image for images in pictures.values() for image in np.array_split(images, len(channels))[row]]
+        best = helpers.strongest(np.where(left_out, -np.inf, responses[:, channel]), natural.sources, count)
+        tiles += [*drawn, *natural.images[best]]
+        titles += [f"channel {channel}", *[""] * (len(drawn) - 1), *(helpers.words(natural.sources[i]) for i in best)]
+    figure = image_grid(tiles, titles, len(tiles) // len(channels), " ")
     figure.words = "Channels: the pictures of each beside its strongest photos"
+    heads = *pictures, "its strongest other photos" if without else "its strongest photos"
+    columns = np.cumsum([0, *(len(images) // len(channels) for images in pictures.values())])
+    for head, column in zip(heads, columns, strict=True):  # above the first row, in the room of the empty title
+        style = {"xycoords": "axes fraction", "textcoords": "offset points", "fontsize": 11, "weight": "bold"}
+        figure.axes[column].annotate(head, (0, 1), (0, 19), **style).set_in_layout(False)
     return figure
 
 
-def fall_panel(falls: dict[str, Sequence[float]]) -> Drawing:
-    """Return a row of marks for each class: the falls for the standout, for the named channel, for the others."""
-    figure = Drawing(9.6, 4.8, "Marks for each class: how far its logit falls without a channel")
+def fall_panel(falls: dict[tuple[str, int, int], tuple[float, float]]) -> Drawing:
+    """Return two bars for each class, and beside each the channel that was silenced: how far the logit falls.
+
+    `falls` is {(class, the channel that stands out most, the channel that the gradient names): the two falls}.
+    """
+    figure = Drawing(8, 7, "Two bars for each class: how far its logit falls without a channel")
     axes = figure.subplots()
-    for row, values in enumerate(falls.values()):
-        labels = ("random channels", "the channel that stands out most", "the channel that the gradient names")
-        groups = values[2:], values[:1], values[1:2]
-        styles = ("|", "grey"), ("D", "C0"), ("^", "C1")
-        for group, label, (marker, colour) in zip(groups, labels, styles, strict=True):
-            label = "_" if row else label
-            axes.plot(group, [row] * len(group), marker, color=colour, ms=9, alpha=0.85, label=label)
+    for kind, (label, colour) in enumerate({"stands out most": "#4393c3", "the gradient names": "#f28e2b"}.items()):
+        places, values = np.arange(len(falls)) + 0.4 * kind - 0.2, [pair[kind] for pair in falls.values()]
+        bars = axes.barh(places, values, 0.38, color=colour, label=f"without the channel that {label}")
+        axes.bar_label(bars, [str(key[1 + kind]) for key in falls], padding=3, fontsize=9)
     axes.axvline(0, color="black", lw=0.8)
-    axes.set(yticks=range(len(falls)), yticklabels=falls, ylim=(len(falls) - 0.4, -0.6))
-    axes.set(xlabel="fall of the class's logit while the channel is silenced")
-    figure.legend(loc="outside upper center", ncols=3)
+    axes.set(yticks=range(len(falls)), ylim=(len(falls) - 0.4, -0.6), xlabel="fall of the logit", xmargin=0.08)
+    axes.set_yticklabels([helpers.words(name) for name, *_ in falls], fontsize=11)
+    figure.legend(loc="outside upper center", ncols=2, fontsize=10)
     return figure
 
 
@@ -1018,21 +1033,4 @@ def census_bars(found: dict[str, Sequence[np.ndarray]], relus: Sequence[str]) ->
     axes.set(xticks=starts, xlabel="ReLU, from the photo to the answer", ylabel="channels")
     axes.set_xticklabels([f"conv{stage} →" for stage in range(2, 6)], ha="left")
     axes.legend()
-    return figure
-
-
-def margins(model: keras.Model, relus: Sequence[keras.layers.Layer], dead, stuck) -> Drawing:
-    """Return beta / |gamma| of the BatchNorm before each ReLU: all channels grey, dead ones black, stuck ones yellow.
-
-    `dead` and `stuck` hold the channels of each ReLU.
-    """
-    figure = Drawing(9.6, 3.4, "Dots over the ReLUs: beta / |gamma| of each channel")
-    axes = figure.subplots()
-    for number, relu in enumerate(relus):
-        gamma, beta, *_ = helpers.parents(model, relu)[0].get_weights()
-        margin = beta / np.maximum(np.abs(gamma), 1e-6)
-        axes.plot([number] * len(margin), margin, "_", color="lightgrey")
-        axes.plot([number] * len(stuck[number]), margin[stuck[number]], "o", ms=4, color="#e6ab02")
-        axes.plot([number] * len(dead[number]), margin[dead[number]], "o", color="black")
-    axes.set(xlabel="ReLU, from the photo to the answer", ylabel="beta / |gamma|")
     return figure
