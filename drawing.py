@@ -628,18 +628,19 @@ def kernel_groups(kernels: np.ndarray) -> dict[str, list[int]]:
 def show_kernels(kernels: np.ndarray, untrained: np.ndarray, columns: int = 11) -> Drawing:
     """Return kernels, (side, side, 3, n), as painted tiles, each on its own scale, in their `kernel_groups`.
 
-    Stripes have their angle above them; below are untrained kernels, (side, side, 3, m).
+    Above each stand its number and, if it has stripes, their angle; below are untrained ones, (side, side, 3, m).
     """
     tiles, angles = painted(np.concatenate([kernels, untrained], axis=-1)), helpers.stripe_angles(kernels)
     groups = {**kernel_groups(kernels), "never trained": list(range(kernels.shape[-1], len(tiles)))}
-    titles = {i: f"{angles[i]:.0f}°" for i in groups["a clear angle"]}
+    titles = [f"{i}: {angles[i]:.0f}°" if i in groups["a clear angle"] else f"{i}" for i in range(len(angles))]
+    titles += [""] * untrained.shape[-1]
     rows = [(name * (k == 0), i[k : k + columns]) for name, i in groups.items() for k in range(0, len(i), columns)]
     figure = Drawing(9.6, len(rows) * (9.6 / columns + 0.1) + 0.25 * len(groups), "Painted kernels in groups")
     for line, (name, members) in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
-        line[0].set_title(name and name + "\n" * (members[0] in titles), loc="left", weight="bold", fontsize=11)
+        line[0].set_title(name and name + "\n" * bool(titles[members[0]]), loc="left", weight="bold", fontsize=11)
         for place, i in zip(line, members, strict=False):
             place.imshow(tiles[i])
-            place.set_title(titles.get(i, ""), fontsize=10, pad=3)
+            place.set_title(titles[i], fontsize=9, pad=3)
         for place in line:
             place.axis("off")
     return figure
@@ -704,19 +705,20 @@ def plot_tuning(angles, curves: dict[str, np.ndarray], ylabel: str, predicted=()
 
 
 def plot_shifts(waves: np.ndarray, before: np.ndarray, after: np.ndarray) -> Drawing:
-    """Return four of n shifted gratings, (n, 32, 32, 3), over the answers of one kernel before and after the max-pool:
-    the middle position of maps, (n, height, width). An arrow says how far they swing."""
+    """Return four of n shifted gratings, (n, 32, 32, 3), the best among them, over the answers of one kernel before and
+    after the max-pool: the middle position of maps, (n, height, width). An arrow says how far they swing.
+    """
     figure, steps = Drawing(9.6, 5.2, "Shifted stripes, and a kernel's answers to them as curves"), len(waves)
     places = figure.subplot_mosaic("aabbccdd;xxxxyyyy", height_ratios=(1, 2))
-    for name, i in zip("abcd", range(0, steps, steps // 4), strict=True):
+    middle = [np.asarray(maps)[:, maps.shape[1] // 2, maps.shape[2] // 2] for maps in (before, after)]
+    for name, i in zip("abcd", range(middle[0].argmax() % (steps // 4), steps, steps // 4), strict=True):
         places[name].imshow(waves[i, 8:24, 8:24])
         places[name].add_patch(Rectangle((4.5, 4.5), 7, 7, fill=False, ec="C1", lw=2))  # where the kernel lies
         places[name].set_title(f"shift {i}", fontsize=11)
         places[name].axis("off")
     places["y"].sharey(places["x"])
     arrow = {"arrowstyle": "<->", "color": "C1", "lw": 2, "shrinkA": 0, "shrinkB": 0}
-    for axes, maps, when in (places["x"], before, "before"), (places["y"], after, "after"):
-        curve = np.asarray(maps)[:, maps.shape[1] // 2, maps.shape[2] // 2]
+    for axes, curve, when in (places["x"], middle[0], "before"), (places["y"], middle[1], "after"):
         low, high = curve.min(), curve.max()
         axes.plot(range(steps), curve, "o-", ms=4)
         axes.axhline(0, color="black", lw=1)

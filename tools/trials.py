@@ -24,12 +24,8 @@ from PIL import Image
 
 TOLERANCE = 2.0  # of 255: the mean absolute difference up to which two images count as the same
 LINE = re.compile(r"^(PHOTO(?:, [A-Z]+)*) = .*$", re.MULTILINE)
-OTHERS = {"PHOTO": "../probe/birds/blackbird_01.jpg", "SECOND": "goldfish.jpg"}  # one by a path, as a reader's own
-OTHERS |= {"LAYER": "conv4_block2_out", "CHANNEL": 7}
-LAYERS = {  # 02 looks at a ReLU and 03 at a 1×1 convolution, the others at any layer
-    "02": {"LAYER": "conv4_block2_preact_relu"},
-    "03": {"LAYER": "conv4_block1_1_conv"},
-}
+OTHERS = {"PHOTO": "../probe/birds/blackbird_01.jpg", "CHANNEL": 7}  # the photo by a path, as a reader's own
+LAYERS = {"02": "conv4_block2_preact_relu", "04": "conv4_block2_out"}  # 02 looks at a ReLU, 04 before one
 ROUNDING = """
 import functools, keras, tensorflow as tf
 
@@ -54,7 +50,7 @@ def choose_others(notebook: nbformat.NotebookNode, number: str) -> None:
     if len(found) != 1:
         raise ValueError(f"notebook {number} has {len(found)} lines PHOTO, … = …, expected one")
     names = LINE.search(found[0].source)[1]
-    values = [(OTHERS | LAYERS.get(number, {}))[name] for name in names.split(", ")]
+    values = [(OTHERS | {"LAYER": LAYERS.get(number)})[name] for name in names.split(", ")]
     found[0].source = LINE.sub(f"{names} = {', '.join(map(repr, values))}", found[0].source)
 
 
