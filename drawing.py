@@ -1016,7 +1016,7 @@ def fall_panel(falls: dict[tuple[str, int, int], tuple[float, float]]) -> Drawin
         bars = axes.barh(places, values, 0.38, color=colour, label=f"without the channel that {label}")
         axes.bar_label(bars, [f"channel {key[1 + kind]}" for key in falls], padding=3, fontsize=9, color="#555555")
     axes.axvline(0, color="black", lw=0.8)
-    axes.set(yticks=range(len(falls)), ylim=(len(falls) - 0.4, -0.6), xlabel="fall of the logit", xmargin=0.16)
+    axes.set(yticks=range(len(falls)), ylim=(len(falls) - 0.4, -0.6), xlabel="fall of the logit", xmargin=0.22)
     axes.set_yticklabels([helpers.words(name) for name, *_ in falls], fontsize=11)
     figure.legend(loc="outside upper center", ncols=2, fontsize=10)
     return figure
