@@ -592,7 +592,7 @@ def recipe_for(model: keras.Model, layer: str) -> Recipe:
         near = receptive_field(model, layer).size <= 128
     except ValueError:  # a layer without positions sees the whole image
         near = False
-    deep = Recipe(224, 42, 0.1, False, Transforms(16, 16, 0.2), 24 / 42)
+    deep = Recipe(224, 48, 0.1, False, Transforms(0, 16, 0.2), 0.5)
     return Recipe(128, 64, 0.1, False, Transforms(), 0) if near else deep
 
 
