@@ -592,6 +592,26 @@ def gratings(angles: Sequence[float], frequency: float = 0.25, shifts: int = 16,
     return np.repeat(0.5 + 0.25 * np.cos(2 * np.pi * wave)[..., None], 3, axis=-1).astype(np.float32)
 
 
+def moving_stripes(angle: float, shifts: int = 16) -> np.ndarray:
+    """Return pictures of stripes at one angle, (shifts, 32, 32, 3) in [0, 1], that move along by one cycle in all."""
+    return gratings([angle], shifts=shifts)[0]
+
+
+def answers_to_stripes(model: keras.Model, layer: str, angles: Sequence[float], shifts: int = 16) -> np.ndarray:
+    """Return a layer's answers to stripes, (angles, shifts, channels): what stands in the middle of each of its maps
+    when `gratings` of every angle are shown at every shift."""
+    waves = gratings(angles, shifts=shifts)
+    maps = np.concatenate(list(_map_batches(model, layer, waves.reshape(-1, *waves.shape[2:]))))
+    return maps[:, maps.shape[1] // 2, maps.shape[2] // 2].reshape(len(angles), shifts, -1)
+
+
+def grey_kernel(table: Sequence[Sequence[float]], side: int = 7) -> np.ndarray:
+    """Return a square table of weights, of odd side, as a kernel, (side, side, 3, 1): the same for red, green and blue,
+    with zeros around it."""
+    weights = np.pad(np.asarray(table, np.float32), (side - len(table)) // 2)
+    return np.repeat(weights[..., None, None], 3, axis=2)
+
+
 def painted(kernels: np.ndarray) -> np.ndarray:
     """Return kernels, (side, side, 3, n), as n pictures, (n, side, side, 3) in [0, 1]: mid-grey is a weight of zero."""
     largest = np.maximum(np.abs(kernels).max(axis=(0, 1, 2)), 1e-12)
@@ -638,10 +658,10 @@ def show_kernels(kernels: np.ndarray, untrained: np.ndarray, columns: int = 11) 
     rows = [(name * (k == 0), i[k : k + columns]) for name, i in groups.items() for k in range(0, len(i), columns)]
     figure = Drawing(9.6, len(rows) * (9.6 / columns + 0.1) + 0.25 * len(groups), "Painted kernels in groups")
     for line, (name, members) in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
-        line[0].set_title(name and name + "\n" * bool(titles[members[0]]), loc="left", weight="bold", fontsize=11)
+        line[0].set_title(name and name + "\n" * bool(titles[members[0]]), loc="left", weight="bold", fontsize=13)
         for place, i in zip(line, members, strict=False):
             place.imshow(tiles[i])
-            place.set_title(titles[i], fontsize=9, pad=3)
+            place.set_title(titles[i], fontsize=10, pad=3)
         for place in line:
             place.axis("off")
     return figure
@@ -650,21 +670,21 @@ def show_kernels(kernels: np.ndarray, untrained: np.ndarray, columns: int = 11) 
 def show_answers(photo: np.ndarray, kernels: np.ndarray, maps: np.ndarray, titles: Sequence[str]) -> Drawing:
     """Return a photo and n maps, (height, width, n), each on its own scale, the kernel that made it in its corner."""
     columns, rows = min(3, maps.shape[-1] + 1), -(-(maps.shape[-1] + 1) // 3)
-    figure = Drawing(3.1 * columns + 0.5, 3.3 * rows, "A photo, and the maps that kernels make of it")
+    figure = Drawing(3.1 * columns + 0.5, 3.4 * rows, "A photo, and the maps that kernels make of it")
     places = figure.subplots(rows, columns).ravel()
     places[0].imshow(photo)
-    places[0].set_title("the photo", fontsize=11)
+    places[0].set_title("the photo", fontsize=15)
     for place, tile, answer, title in zip(places[1:], painted(kernels), np.moveaxis(maps, -1, 0), titles, strict=True):
         top = np.percentile(np.abs(answer), 99.5) or 1.0
         drawn = place.imshow(answer / top, cmap="RdBu_r", vmin=-1, vmax=1)
-        corner = place.inset_axes([0, 0, 0.27, 0.27])
+        corner = place.inset_axes([0, 0, 0.3, 0.3])
         corner.imshow(tile)
         corner.set(xticks=[], yticks=[])
-        place.set_title(title, fontsize=11)
+        place.set_title(title, fontsize=15)
     for place in places:
         place.axis("off")
     bar = figure.colorbar(drawn, ax=places, shrink=0.6, aspect=30, pad=0.01, ticks=(-1, 0, 1))
-    bar.ax.set_yticklabels(["negative", "0", "positive"])
+    bar.ax.set_yticklabels(["−", "0", "+"], fontsize=16)
     return figure
 
 
@@ -688,7 +708,7 @@ def plot_tuning(angles, curves: dict[str, np.ndarray], ylabel: str, predicted=()
         elif number < 3:
             for i, shift in ((curve.argmax(), 4), (curve.argmin(), -13))[: 1 + bool(curve.min() < 0)]:
                 style = {"xytext": (0, shift), "textcoords": "offset points", "color": colour, "ha": "center"}
-                axes.annotate(f"{curve[i]:.1f}".replace("-", "−"), (angles[i], curve[i]), **style)
+                axes.annotate(f"{curve[i]:.1f}".replace("-", "−"), (angles[i], curve[i]), fontsize=13, **style)
     for angle in range(0, 181, 30):  # a piece of grating over every tick
         place = [angle - 6, low - drop * span, 12, 0.18 * span]
         axes.inset_axes(place, transform=axes.transData).imshow(gratings([angle], 0.125, 1, 24)[0, 0])
@@ -696,12 +716,50 @@ def plot_tuning(angles, curves: dict[str, np.ndarray], ylabel: str, predicted=()
         box.set(xticks=[], yticks=[])
     if low < 0:
         axes.axhspan(low, 0, color="#eeeeee", zorder=0)
-        axes.text(2, low + 0.04 * span, "below 0 the ReLU lets nothing through", color="#555555")
+        axes.text(2, low + 0.04 * span, "below 0 the ReLU lets nothing through", color="#555555", fontsize=13)
     axes.axhline(0, color="black", lw=1)
-    axes.set(xlim=(-8, 188), xticks=range(0, 181, 30), xlabel="angle of the stripes (degrees)", ylabel=ylabel)
+    axes.set(xlim=(-8, 188), xticks=range(0, 181, 30))
+    axes.set_xlabel("angle of the stripes (degrees)", fontsize=13)
+    axes.set_ylabel(ylabel, fontsize=13)
+    axes.tick_params(labelsize=13)
     axes.set(yticks=[t for t in axes.get_yticks() if low <= t <= high])
     axes.set(ylim=(low - (drop + 0.03) * span, high + span * (0.32 if len(tiles) else 0.1)))
-    axes.legend(loc="upper right", fontsize=9 if len(tiles) else 11)
+    axes.legend(loc="upper right", fontsize=11 if len(tiles) else 13)
+    return figure
+
+
+def plot_swings(angles, swings: np.ndarray, predicted: np.ndarray, kernels: np.ndarray, shown) -> Drawing:
+    """Return the swings, (angles, n), of the filters whose numbers are `shown`, over the angle of the stripes, and the
+    angles `predicted`, (n,), dotted, each under its kernel, (side, side, 3, n)."""
+    curves = {f"filter {number}": swings[:, number] for number in shown}
+    return plot_tuning(angles, curves, "swing", predicted[list(shown)], kernels[..., list(shown)])
+
+
+def compare_angles(predicted: np.ndarray, measured: np.ndarray, kernels: np.ndarray, most: float = 5) -> Drawing:
+    """Return a dot for each kernel, (side, side, 3, n), of "a clear angle": its predicted angle, (n,), to the right,
+    its measured one up, on the diagonal where both agree. Who is off by over `most` degrees is painted beside its dot.
+
+    175° and 5° are only 10° apart, so a dot may lie on the diagonal a little below 0° or above 180°.
+    """
+    members = np.array(kernel_groups(kernels)["a clear angle"])
+    off = (measured - predicted + 90) % 180 - 90
+    right = members[np.abs(off[members]) <= most]
+    figure = Drawing(6.8, 6.6, "Measured angles over predicted ones, as dots along a diagonal")
+    axes, ends = figure.subplots(), np.array([-8, 190])
+    axes.fill_between(ends, ends - most, ends + most, color="#dddddd")
+    axes.plot(predicted[right], (predicted + off)[right], "o", ms=10, alpha=0.7)
+    for number in np.setdiff1d(members, right):
+        x, y = predicted[number], measured[number]
+        axes.plot(x, y, "o", ms=10, color="C1")
+        box = axes.inset_axes([x - 31, y - 12, 24, 24], transform=axes.transData)
+        box.imshow(painted(kernels)[number])
+        box.set(xticks=[], yticks=[])
+        axes.text(x - 19, y - 14, f"filter {number}", ha="center", va="top", fontsize=13)
+    axes.set_title(f"{len(right)} of {len(members)} predictions are right to within {most:g}°", fontsize=14)
+    axes.set_xlabel("angle that the weights predict (degrees)", fontsize=13)
+    axes.set_ylabel("angle of the widest swing (degrees)", fontsize=13)
+    axes.tick_params(labelsize=13)
+    axes.set(xlim=ends, ylim=ends, xticks=range(0, 181, 30), yticks=range(0, 181, 30), aspect="equal")
     return figure
 
 
@@ -715,7 +773,7 @@ def plot_shifts(waves: np.ndarray, before: np.ndarray, after: np.ndarray) -> Dra
     for name, i in zip("abcd", range(middle[0].argmax() % (steps // 4), steps, steps // 4), strict=True):
         places[name].imshow(waves[i, 8:24, 8:24])
         places[name].add_patch(Rectangle((4.5, 4.5), 7, 7, fill=False, ec="C1", lw=2))  # where the kernel lies
-        places[name].set_title(f"shift {i}", fontsize=11)
+        places[name].set_title(f"shift {i}", fontsize=14)
         places[name].axis("off")
     places["y"].sharey(places["x"])
     arrow = {"arrowstyle": "<->", "color": "C1", "lw": 2, "shrinkA": 0, "shrinkB": 0}
@@ -724,11 +782,13 @@ def plot_shifts(waves: np.ndarray, before: np.ndarray, after: np.ndarray) -> Dra
         axes.plot(range(steps), curve, "o-", ms=4)
         axes.axhline(0, color="black", lw=1)
         axes.annotate("", (steps + 0.5, low), (steps + 0.5, high), arrowprops=arrow)
-        axes.text(steps + 1, (low + high) / 2, f"swing\n{high - low:.1f}", va="center", fontsize=12, color="C1")
-        axes.set(xlabel=f"shift of the stripes ({steps} = one cycle)", xlim=(-1, steps + 4.5))
+        axes.text(steps + 1, (low + high) / 2, f"swing\n{high - low:.1f}", va="center", fontsize=14, color="C1")
+        axes.set(xlim=(-1, steps + 5.5))
+        axes.set_xlabel(f"shift ({steps} = one cycle)", fontsize=13)
+        axes.tick_params(labelsize=13)
         axes.set_xticks(range(0, steps + 1, steps // 4))
-        axes.set_title(f"{when} the max-pool", fontsize=11)
-    places["x"].set_ylabel("answer")
+        axes.set_title(f"{when} the max-pool", fontsize=14)
+    places["x"].set_ylabel("answer", fontsize=13)
     places["y"].tick_params(labelleft=False)
     return figure
 
@@ -747,7 +807,7 @@ def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], strengths, tar
     figure = Drawing(9.6, high * 9.6 / count + 0.35, "Pictures, wired to what they excite or inhibit")
     axes = figure.subplots()
     axes.set(xlim=(0, count), ylim=(0, high), aspect="equal")
-    axes.set_title(title, fontsize=11)
+    axes.set_title(title, fontsize=13)
     axes.axis("off")
     left = (count - large * len(target)) / 2
     corners = [(left + large * i, 0, large, picture) for i, picture in enumerate(target)]
@@ -756,10 +816,10 @@ def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], strengths, tar
         ends = [i + 0.5, count / 2], [large + 0.75, large - 0.05]
         axes.plot(*ends, color=colour, lw=width, zorder=0, solid_capstyle="butt")
         words = f"{label}\n{strength:+.2f}".replace("-", "−")
-        axes.text(i + 0.5, high - 0.33, words, ha="center", va="bottom", fontsize=10, color=colour)
+        axes.text(i + 0.5, high - 0.33, words, ha="center", va="bottom", fontsize=13, color=colour)
         corners += [(i, high - 1.35 - k, 1, row[i]) for k, row in enumerate(rows)]
     for x, word, colour in ((0.4, "excites", "#b2182b"), (count - 0.4, "inhibits", "#2166ac")):
-        axes.text(x, large + 0.2, word, ha="center", fontsize=13, color=colour)
+        axes.text(x, large + 0.2, word, ha="center", fontsize=15, color=colour)
     for x, y, side, picture in corners:
         box = axes.inset_axes([x + 0.02, y, side - 0.04, side - 0.04], transform=axes.transData)
         box.imshow(picture, interpolation="lanczos" if len(picture) > 16 else "nearest")  # a photo, or a kernel
@@ -787,9 +847,11 @@ def spread(model: keras.Model, layer: str, images: np.ndarray) -> np.ndarray:
     return np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0))
 
 
-def peaks(model: keras.Model, layer: str, images: np.ndarray) -> np.ndarray:
+def peaks(model: keras.Model, layer: str, images: Sequence[np.ndarray]) -> np.ndarray:
     """Return the largest activation in each map of images, (n, channels), two positions away from the padding."""
-    return np.concatenate([maps[:, 2:-2, 2:-2].max(axis=(1, 2)) for maps in _map_batches(model, layer, images)])
+    return np.concatenate(
+        [maps[:, 2:-2, 2:-2].max(axis=(1, 2)) for maps in _map_batches(model, layer, np.stack(images))]
+    )
 
 
 def kernel_circuit(model: keras.Model, channel: int, strengths: np.ndarray, count: int) -> Drawing:
@@ -797,7 +859,7 @@ def kernel_circuit(model: keras.Model, channel: int, strengths: np.ndarray, coun
     angles of their stripes, joined to a picture optimized to excite the channel."""
     kernels, wires = model.get_layer("conv1_conv").kernel.numpy(), _strongest(strengths, count)
     angles, target = helpers.stripe_angles(kernels), helpers.maximize(model, "conv2_block1_1_bn", channel).images
-    labels = [f"kernel {i}: {angles[i]:.0f}°".replace(": nan°", "") for i in wires]
+    labels = [f"{i}: {angles[i]:.0f}°".replace(": nan°", "") for i in wires]
     title, tiles = f"channel {channel} of conv2_block1_1_conv and its strongest wires", painted(kernels)[list(wires)]
     return draw_circuit([tiles], labels, list(wires.values()), target[:, 48:80, 48:80], title)
 
@@ -824,45 +886,83 @@ def channel_circuit(model: keras.Model, layer: str, channel: int, photos: np.nda
 def simple_shapes(radius: float = 7, bright: bool = False) -> dict[str, np.ndarray]:
     """Return drawings of one size, {name: (192, 192, 3) in [0, 1]}, dark on a light ground or the other way round.
 
-    The hatching fills the picture and keeps its fineness.
+    The open ring lacks its right quarter. The hatchings fill the picture and keep their fineness.
     """
     y, x = np.mgrid[-96:96, -96:96]
     apart = np.hypot(x, y)
     ring, pupil = (apart > 0.7 * radius) & (apart < radius), apart < 0.4 * radius
-    hatching = (x + y) % 6 < 3
+    line, hatching = abs(x + y) < 0.5 * radius, (x + y) % 6 < 3
     shapes = {
         "eye": ring | pupil,
         "its ring": ring,
+        "open ring": ring & (abs(y) >= x),
         "its pupil": pupil,
-        "line": abs(x + y) < 0.5 * radius,
+        "short line": line & (apart < radius),
+        "long line": line,
         "hatching": hatching,
         "ring on hatching": ring | hatching,
+        "level hatching": y % 4 < 2,
         "nothing": apart < 0,
     }
     ink, ground = (0.85, 0.15) if bright else (0.15, 0.85)
     return {name: np.where(shape[..., None], [ink] * 3, ground) for name, shape in shapes.items()}
 
 
-def answer_bars(shapes: dict[str, np.ndarray], answers: Sequence[float], levels: dict[str, float]) -> Drawing:
-    """Return the middle of shapes, {name: (192, 192, 3)}, each over the bar of its answer, and dotted `levels`, {name:
-    answer}.
-    """
-    count, left, wide, every = len(shapes), 0.06, 0.93, [*answers, *levels.values(), 0]
-    figure = Drawing(9.6, 4.2, "Small drawings, and the answer to each as a bar")
+def answer_bars(shapes: dict[str, np.ndarray], answers: Sequence[float], photos: np.ndarray) -> Drawing:
+    """Return the middle of shapes, {name: (192, 192, 3)}, in two rows, each over the bar of its answer; dotted, the
+    best and the median of the answers to `photos`, (n,)."""
+    names, pictures, answers = list(shapes), list(shapes.values()), np.asarray(answers)
+    columns, left, wide = -(-len(names) // 2), 0.06, 0.79
+    levels = {"best photo": photos.max(), "median photo": np.median(photos)}
+    parts = slice(columns), slice(columns, None)
+    lows = [min(0, *answers[part]) for part in parts]
+    tops = [max(0, *answers[part], level) for part, level in zip(parts, levels.values(), strict=True)]
+    span = 1.25 * max(top - low for top, low in zip(tops, lows, strict=True))  # of both rows, so that bars compare
+    figure = Drawing(9.6, 8.2, "Small drawings, and the largest answer to each as a bar")
     figure.set_layout_engine("none")  # the boxes are placed by hand
-    axes = figure.add_axes([left, 0.03, wide, 0.59])
-    drawn = axes.bar(range(count), answers, 0.6, color="#4393c3")
-    axes.bar_label(drawn, [f"{value:.1f}".replace("-", "−") for value in answers], padding=2, fontsize=11)
-    for number, (name, picture) in enumerate(shapes.items()):
-        box = figure.add_axes([left + wide * (number + 0.06) / count, 0.66, 0.88 * wide / count, 0.28])
-        box.imshow(picture[76:116, 76:116])
-        box.set_title(name, fontsize=11, pad=3)
-        box.axis("off")
-    for name, level in levels.items():
-        axes.axhline(level, color="#555555", lw=1, ls=":")
-        axes.text(count - 0.52, level, f"{name}: {level:.1f}", ha="right", va="bottom", fontsize=10, color="#555555")
-    axes.axhline(0, color="black", lw=1)
-    axes.set(xlim=(-0.5, count - 0.5), ylim=(1.45 * min(every), 1.15 * max(every)), xticks=[], ylabel="largest answer")
+    for part, low, bottom in zip(parts, lows, (0.52, 0.01), strict=True):
+        axes = figure.add_axes([left, bottom, wide, 0.25])
+        bars = axes.bar(range(len(names[part])), answers[part], 0.6, color="#4393c3")
+        plain = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        values = [f"{value:.1f}".replace("-", "−") for value in answers[part]]
+        axes.bar_label(bars, values, padding=3, fontsize=15, bbox=plain)
+        for number, (name, picture) in enumerate(zip(names[part], pictures[part], strict=True)):
+            box = figure.add_axes([left + wide * (number + 0.06) / columns, bottom + 0.26, 0.88 * wide / columns, 0.16])
+            box.imshow(picture[78:114, 78:114])
+            box.set_title(name.replace(" on ", " on\n"), fontsize=15, pad=4, linespacing=1)
+            box.axis("off")
+        bounds = low - 0.12 * span, low + 0.88 * span
+        for name, level in levels.items():
+            if level < bounds[1]:
+                axes.axhline(level, color="#555555", lw=1.5, ls=":")
+                words = f"{name}:\n{level:.1f}".replace("-", "−")
+                axes.text(columns - 0.45, level, words, va="center", fontsize=13, color="#333333")
+        axes.axhline(0, color="black", lw=1)
+        axes.set(xlim=(-0.5, columns - 0.5), ylim=bounds, xticks=[])
+        axes.tick_params(labelsize=13)
+        axes.spines[["top", "right", "bottom"]].set_visible(False)
+    return figure
+
+
+def at_best_position(maps: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the numbers of n maps, (pictures, height, width, n), at the position where `maps @ weights` is largest in
+    the first picture: (pictures, n)."""
+    answers = np.asarray(maps[0]) @ weights
+    row, column = np.unravel_index(answers.argmax(), answers.shape)
+    return np.asarray(maps)[:, row, column]
+
+
+def account_bars(falls: dict[str, float]) -> Drawing:
+    """Return a bar for each part of a fall, {words: by how much}, one below the other; the first is the whole fall."""
+    values = [f"{fall:.1f}".replace("-", "−") for fall in falls.values()]
+    told = ", ".join(f"{words} {value}" for words, value in zip(falls, values, strict=True))
+    figure = Drawing(9.6, 0.65 * len(falls) + 0.2, f"Bars: {told}")
+    axes = figure.subplots()
+    bars = axes.barh(range(len(falls)), list(falls.values()), 0.62, color=["#777777", *["#4393c3"] * (len(falls) - 1)])
+    axes.bar_label(bars, values, padding=4, fontsize=15)
+    axes.set(xticks=[], ylim=(len(falls) - 0.5, -0.5), xlim=(min(0, *falls.values()), 1.12 * max(falls.values())))
+    axes.set_yticks(range(len(falls)), list(falls), fontsize=15)
+    axes.spines[["top", "right", "bottom"]].set_visible(False)
     return figure
 
 

@@ -91,6 +91,16 @@ def test_channel_57_needs_its_exciting_wires_and_is_choosy_by_its_negative_weigh
     assert positive.min() > 2 and abs(angles[positive.argmax()] - angles[whole.argmax()]) <= 4
 
 
+def test_the_wires_that_the_notebook_cuts_are_the_strongest_of_channel_57(model):
+    photos = helpers.load_images(helpers.list_images(helpers.PROBE) + helpers.list_images(helpers.IMAGES), 192)
+    weights = model.get_layer("conv2_block1_1_conv").kernel.numpy()[0, 0, :, 57]
+    strengths = weights * drawing.spread(model, "conv2_block1_preact_relu", photos)
+    ranking = np.argsort(-np.abs(strengths)).tolist()
+    assert len(photos) == 382 and set(ranking[:8]) == {28, 47, 14, 51, 15, 58, 0, 30}
+    assert set(ranking[8:12]) == {40, 42, 10, 21}
+    assert (strengths[[28, 47, 14, 51]] > 0).all() and (strengths[[15, 58, 0, 30]] < 0).all()
+
+
 def test_strength_is_weight_times_spread_as_numpy_measures_it(model):
     photos = np.random.default_rng(0).integers(0, 256, (20, 64, 64, 3), dtype=np.uint8)
     maps = np.asarray(helpers.feature_model(model, "conv2_block1_preact_relu")(helpers.preprocess(photos)))
@@ -99,23 +109,74 @@ def test_strength_is_weight_times_spread_as_numpy_measures_it(model):
     assert drawing.peaks(model, "conv2_block1_preact_relu", photos) == pytest.approx(inside, rel=1e-3, abs=1e-4)
 
 
-def test_channel_5_needs_no_eye_and_likes_a_line_least_whatever_the_size(model):
+def test_channel_5_needs_no_eye_no_closed_ring_and_likes_a_long_line_least_whatever_the_size(model):
     for radius in (4, 5, 6, 7, 8, 9, 10, 12):
         for bright in (False, True):
             shapes = drawing.simple_shapes(radius, bright)
-            peaks = drawing.peaks(model, "conv3_block1_1_conv", np.stack(list(shapes.values())))[:, 5]
+            peaks = drawing.peaks(model, "conv3_block1_1_bn", list(shapes.values()))[:, 5]
             found = dict(zip(shapes, peaks, strict=True))
             assert found["hatching"] < found["nothing"] - 1 and found["ring on hatching"] < found["its ring"] - 1
+            assert found["level hatching"] > found["nothing"]  # it does not hold the channel back
             on_empty = [name for name in found if "hatching" not in name]
-            assert sorted(on_empty, key=found.get)[:2] == ["nothing", "line"]
-            if radius <= 9:
-                assert abs(found["eye"] - found["its ring"]) < 0.65
-            elif not bright:
-                assert found["its pupil"] > found["eye"]
+            assert sorted(on_empty, key=found.get)[:2] == ["nothing", "long line"]
+            if not bright:
+                assert (found["its ring"] - found["open ring"] > 1) == (radius <= 5)
+                assert radius < 10 or found["its pupil"] > found["eye"]
+            if (radius, bright) == (7, False):
+                assert found["its ring"] > found["eye"] and found["its ring"] - found["open ring"] < 0.7
+                assert found["its pupil"] > 4 > 3 > found["short line"] > 1 > found["long line"]
 
 
-def test_level_hatching_does_not_hold_channel_5_back(model):
-    lines = np.where(1.4 * np.mgrid[-96:96, -96:96][0] % 6 < 3, 0.15, 0.85)
-    pictures = np.stack([lines, np.full((192, 192), 0.85)])[..., None].repeat(3, axis=-1)
-    level, nothing = drawing.peaks(model, "conv3_block1_1_conv", pictures)[:, 5]
-    assert level > nothing
+def test_simple_shapes_are_what_their_names_say():
+    drawn = {name: picture[..., 0] < 0.5 for name, picture in drawing.simple_shapes(7).items()}
+    ring, opened = drawn["its ring"], drawn["open ring"]
+    assert not (opened & ~ring).any() and opened.sum() / ring.sum() == pytest.approx(0.75, abs=0.06)
+    assert (ring & ~opened)[:, 97:].sum() == (ring & ~opened).sum() > 0  # the gap lies on the right
+    assert (drawn["eye"] == (ring | drawn["its pupil"])).all()
+    short, long = drawn["short line"], drawn["long line"]
+    assert not (short & ~long).any() and np.hypot(*(np.argwhere(short) - 96).T).max() < 7
+    assert (drawn["level hatching"] == drawn["level hatching"][:, :1]).all() and not drawn["nothing"].any()
+
+
+def test_answers_to_stripes_are_the_middles_of_the_maps(model):
+    found = drawing.answers_to_stripes(model, "pool1_pool", [0, 51], shifts=3)
+    maps = np.asarray(
+        helpers.feature_model(model, "pool1_pool")(helpers.preprocess(drawing.gratings([51], shifts=3)[0]))
+    )
+    assert found.shape == (2, 3, 64) and found[1] == pytest.approx(maps[:, 4, 4], rel=1e-3, abs=1e-4)
+    assert (drawing.moving_stripes(51, 3) == drawing.gratings([51], shifts=3)[0]).all()
+
+
+def test_a_grey_kernel_is_its_table_in_all_three_colours_with_zeros_around():
+    kernel = drawing.grey_kernel([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+    assert kernel.shape == (7, 7, 3, 1) and np.abs(kernel).sum() == 24
+    assert kernel[2:5, 2:5, 1, 0].tolist() == [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]
+
+
+def test_the_account_is_taken_where_the_first_picture_answers_most():
+    maps, weights = np.zeros((2, 4, 5, 3)), np.array([1.0, -1.0, 0.5])
+    maps[0, 2, 3], maps[0, 1, 1], maps[1, 2, 3], maps[1, 0, 0] = (3, 1, 0), (9, 9, 1), (1, 2, 3), (50, 0, 0)
+    assert drawing.at_best_position(maps, weights).tolist() == [[3, 1, 0], [1, 2, 3]]
+
+
+def test_dots_beside_the_diagonal_are_the_wrong_predictions(model):
+    kernels = model.get_layer("conv1_conv").kernel.numpy()
+    predicted = helpers.stripe_angles(kernels)
+    measured = (predicted + 4) % 180  # right, all of them, also across 180°
+    (axes,) = drawing.compare_angles(predicted, measured, kernels).axes
+    assert axes.get_title().startswith("31 of 31") and not axes.texts
+    measured[[28, 53]] = (predicted[[28, 53]] + 20) % 180
+    (axes,) = drawing.compare_angles(predicted, measured, kernels).axes
+    assert axes.get_title().startswith("29 of 31")
+    assert [text.get_text() for text in axes.texts] == ["filter 28", "filter 53"]
+
+
+def test_both_rows_of_the_eye_test_have_one_scale():
+    shapes = drawing.simple_shapes()
+    figure = drawing.answer_bars(shapes, [6, 7, 6, 4, 2, 0, -3, 0.5, -1, -1.5], np.array([1, 3.5, 8]))
+    bars = [axes for axes in figure.axes if axes.patches]
+    assert [len(axes.patches) for axes in bars] == [5, 5]
+    assert len({round(float(np.ptp(axes.get_ylim())), 6) for axes in bars}) == 1
+    assert all(
+        axes.get_ylim()[0] < b.get_y() + b.get_height() < axes.get_ylim()[1] for axes in bars for b in axes.patches
+    )
