@@ -872,7 +872,7 @@ def answer_bars(shapes: dict[str, np.ndarray], answers: Sequence[float], levels:
 def _labelled(pictures: Sequence[np.ndarray], titles: Sequence[str], columns: int, width: float, words: str) -> Drawing:
     """Return square pictures, in [0, 1] or uint8, row by row, one title above each, large enough for a phone."""
     rows, lines = -(-len(pictures) // columns), max(title.count("\n") + 1 for title in titles)
-    figure = Drawing(width, rows * (width / columns + 0.06 + 0.17 * lines), words)
+    figure = Drawing(width, rows * (width / columns + 0.02 + 0.19 * lines) + 0.06, words)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for place in axes:
         place.axis("off")
@@ -981,10 +981,10 @@ def drive_grid(pictures: dict[str, np.ndarray], drive_of) -> Drawing:
     damaged copies. `drive_of` returns the drives, (n,), of pictures, (n, side, side, 3).
     """
     shown = np.concatenate([_in_8_bits(picture) for picture in pictures.values()])
-    robust = np.min([drive_of(copies) for copies in helpers.damaged(shown).values()], axis=0)
-    rows = zip(pictures, drive_of(shown), robust, strict=True)
+    drives = drive_of(np.concatenate([shown, *helpers.damaged(shown).values()])).reshape(4, len(shown))
+    rows = zip(pictures, drives[0], drives[1:].min(axis=0), strict=True)
     titles = [f"{name}\ndrive {drive:.1f}, robust drive {least:.1f}" for name, drive, least in rows]
-    return _labelled(shown, titles, 2, 7, "Pictures, each under its drive and its robust drive")
+    return _labelled(shown, titles, 2, 6, "Pictures, each under its drive and its robust drive")
 
 
 def noise_three_ways(size: int = 128, contrast: float = 0.2) -> Drawing:
