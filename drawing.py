@@ -969,19 +969,34 @@ def account_bars(falls: dict[str, float]) -> Drawing:
 # ------------------------------------------------------------------------------------ pictures of channels, notebook 04
 
 
+def _labelled(pictures: Sequence[np.ndarray], titles: Sequence[str], columns: int, width: float, words: str) -> Drawing:
+    """Return square pictures, in [0, 1] or uint8, row by row, one title above each, large enough for a phone."""
+    rows, lines = -(-len(pictures) // columns), max(title.count("\n") + 1 for title in titles)
+    figure = Drawing(width, rows * (width / columns + 0.02 + 0.19 * lines) + 0.06, words)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for place in axes:
+        place.axis("off")
+    for place, picture, title in zip(axes, pictures, titles, strict=False):  # the last row may have empty places
+        place.imshow(picture, interpolation="lanczos")
+        place.set_title(title, fontsize=13, pad=3, linespacing=1.2)
+    return figure
+
+
 def filmstrip(frames: dict[int, np.ndarray], curve: Sequence[float], ylabel: str) -> Drawing:
     """Return pictures of an ascent, {step: (height, width, 3)}, in a row over its curve, on which they are marked."""
-    figure = Drawing(9.6, 4.7, "Pictures of an ascent over its curve")
+    figure = Drawing(8, 4.7, "Pictures of an ascent over its curve")
     names = "abcdefgh"[: len(frames)]
-    places = figure.subplot_mosaic(f"{names};{'-' * len(names)}", height_ratios=(1.5, 1))
+    places = figure.subplot_mosaic(f"{names};{'-' * len(names)}", height_ratios=(1, 1))
     for name, (step, picture) in zip(names, frames.items(), strict=True):
         places[name].imshow(picture, interpolation="lanczos")
-        places[name].set_title(f"step {step}", fontsize=11)
+        places[name].set_title(f"step {step}", fontsize=14)
         places[name].axis("off")
     axes = places["-"]
     axes.plot(curve, lw=2.5)
     axes.plot(list(frames), [curve[step] for step in frames], "o", color="C1", ms=9)
-    axes.set(xlabel="step", ylabel=ylabel)
+    axes.set_xlabel("step", fontsize=13)
+    axes.set_ylabel(ylabel, fontsize=13)
+    axes.tick_params(labelsize=12)
     axes.grid(alpha=0.3)
     return figure
 
@@ -1024,35 +1039,94 @@ def picture_rows(rows: dict[str, tuple[Sequence[np.ndarray], Sequence]], width: 
     return figure
 
 
-def captioned(pictures: Sequence[np.ndarray], names: Sequence[str], values: Sequence[float] | helpers.Drive) -> Drawing:
-    """Return pictures in a row, each under its name and its value; of a `Drive`, under the drive and the robust one."""
-    if isinstance(values, helpers.Drive):
-        values = ["drive {}, robust {}".format(*caption.split(" / ")) for caption in values.captions()]
-    texts = [value if isinstance(value, str) else f"{value:.1f}" for value in values]
-    return image_grid(pictures, [f"{name}\n{text}" for name, text in zip(names, texts, strict=True)])
+def _in_8_bits(picture: np.ndarray) -> np.ndarray:
+    """Return a picture, (height, width, 3), uint8 or in [0, 1], as a stack of one, uint8."""
+    return np.uint8(255 * helpers.deprocess(helpers.preprocess(picture)) + 0.5)
+
+
+def beside_photos(
+    pictures: dict[str, np.ndarray],
+    drive_of,
+    crops: helpers.NaturalInputs,
+    crop_activations: np.ndarray,
+    count: int = 3,
+) -> Drawing:
+    """Return pictures, {name: picture}, and the `count` crops with the largest activations, at most one of each photo.
+
+    Above each stand its name and its drive; `drive_of` returns the drives, (n,), of pictures, (n, side, side, 3).
+    """
+    strongest = helpers.strongest(crop_activations, crops.sources, count)
+    shown = np.concatenate([*map(_in_8_bits, pictures.values()), crops.images[strongest]])
+    names = [*pictures, *(helpers.words(crops.sources[number]) for number in strongest)]
+    titles = [f"{name}\ndrive {drive:.1f}" for name, drive in zip(names, drive_of(shown), strict=True)]
+    return _labelled(shown, titles, len(shown), 8, "Pictures beside the best photos")
 
 
 def damage_grid(pictures: dict[str, np.ndarray], drive_of) -> Drawing:
-    """Return a row for each picture, {name: picture in [0, 1]}: as it is and damaged, each under its `drive_of`."""
-    rows = {}
+    """Return a row for each picture, {name: picture}: as it is, blurred, as JPEG and shifted, each under its drive.
+
+    `drive_of` returns the drives, (n,), of pictures, (n, side, side, 3).
+    """
+    shown, titles = [], []
     for name, picture in pictures.items():
-        shown = np.uint8(255 * picture[None] + 0.5)
-        versions = {"as it is": shown, **helpers.damaged(shown)}
-        stack = np.concatenate(list(versions.values()))
-        rows[name] = stack, [f"{how}: {value:.1f}" for how, value in zip(versions, drive_of(stack), strict=True)]
-    return picture_rows(rows, 8)
+        versions = {name: _in_8_bits(picture), **helpers.damaged(_in_8_bits(picture))}
+        drives = drive_of(np.concatenate(list(versions.values())))
+        shown += [version[0] for version in versions.values()]
+        titles += [f"{how}\ndrive {drive:.1f}" for how, drive in zip(versions, drives, strict=True)]
+    return _labelled(shown, titles, 4, 8, "Pictures as they are and damaged, row by row")
 
 
-def class_gallery(gallery: Sequence[helpers.ClassPicture], columns: int = 5) -> Drawing:
+def drive_grid(pictures: dict[str, np.ndarray], drive_of) -> Drawing:
+    """Return pictures, {name: picture}, two in a row, each under its drive and its robust drive, the least of three
+    damaged copies. `drive_of` returns the drives, (n,), of pictures, (n, side, side, 3).
+    """
+    shown = np.concatenate([_in_8_bits(picture) for picture in pictures.values()])
+    drives = drive_of(np.concatenate([shown, *helpers.damaged(shown).values()])).reshape(4, len(shown))
+    rows = zip(pictures, drives[0], drives[1:].min(axis=0), strict=True)
+    titles = [f"{name}\ndrive {drive:.1f}, robust drive {least:.1f}" for name, drive, least in rows]
+    return _labelled(shown, titles, 2, 6, "Pictures, each under its drive and its robust drive")
+
+
+def noise_three_ways(size: int = 128, contrast: float = 0.2) -> Drawing:
+    """Return the noise that an ascent starts from, built in three ways: from pixels, from waves, and from waves in
+    colours like those of photos; each is drawn with the same `contrast`, the standard deviation of its values.
+    """
+    ways = {"pixels": ("pixels", False), "waves": ("fourier", False), "waves, photo-like colours": ("fourier", True)}
+    pictures = []
+    for parameterization, decorrelate in ways.values():
+        start = helpers._start(size, parameterization, [0])[None]
+        noise = np.moveaxis(helpers._to_image(start, size, parameterization, decorrelate).numpy()[0], 0, -1)
+        pictures.append(np.clip(0.5 + contrast * (noise - noise.mean()) / noise.std(), 0, 1))
+    return _labelled(pictures, list(ways), 3, 8, "Noise built in three ways")
+
+
+def ladder(model: keras.Model, layers: Sequence[str], columns: int = 4) -> Drawing:
+    """Return a row for each layer: the optimized pictures of `columns` evenly spaced channels, under their numbers.
+
+    The row's title tells how many pixels a side one position of the layer sees, and how many a picture has.
+    """
+    rows = {}
+    for layer in layers:
+        count = helpers.check_layer(model, layer).output.shape[-1]
+        channels = range(0, count, count // columns)[:columns]
+        pictures, field = helpers.maximize(model, layer, channels).images, helpers.receptive_field(model, layer).size
+        title = f"{layer.split('_')[0]}: one position sees {field} pixels; a picture has {pictures.shape[1]}"
+        rows[title] = pictures, channels
+    return picture_rows(rows)
+
+
+PEOPLES_WORDS = {"hip": "rose hip", "slot": "slot machine", "teddy": "teddy bear"}  # for names that are too short
+
+
+def class_gallery(gallery: Sequence[helpers.ClassPicture], columns: int = 4) -> Drawing:
     """Return class pictures, each under its class; where a judge names another first, under that name, too."""
     names, titles = [helpers.words(name) for name in helpers.class_names()], []
+    names = [PEOPLES_WORDS.get(name, name) for name in names]
     for entry in gallery:
         others = [names[first] for first in entry.named.values() if first != entry.index]
         verdict = f"one says: {others[0]}" if len(others) == 1 else " · ".join(others) or "both name it"
         titles.append(f"{names[entry.index]}\n{verdict}")
-    figure = image_grid([entry.image for entry in gallery], titles, columns)
-    figure.words = "Pictures of classes, named by two judges"
-    return figure
+    return _labelled([entry.image for entry in gallery], titles, columns, 8, "Pictures of classes, named by two judges")
 
 
 # --------------------------------------------------------------------------------- what a picture is worth, notebook 05

@@ -67,5 +67,59 @@ def test_pictures_of_classes_come_with_their_judges_verdicts(tmp_path):
     texts = [axes.get_title() for axes in drawing.class_gallery(gallery).axes]
     for entry, text in zip(gallery, texts, strict=True):
         assert ("both name it" in text) == all(first == entry.index for first in entry.named.values())
+    assert "orange\none says: rose hip" in texts  # the table has "hip"
     with pytest.raises(ValueError, match="restores them"):
         helpers.class_pictures(tmp_path)
+
+
+def mean_of(pictures):
+    """Stand in for `drive_of`: how bright pictures, uint8, are, 0 to 10."""
+    return pictures.mean(axis=(1, 2, 3)) / 25.5
+
+
+def titles_of(figure):
+    return [axes.get_title() for axes in figure.axes if axes.get_title()]
+
+
+def test_pictures_stand_beside_the_best_photos_at_most_one_crop_of_each():
+    crops = helpers.NaturalInputs(
+        np.stack([np.full((32, 32, 3), v, np.uint8) for v in (51, 102, 153, 255)]), ["a", "b", "texture_moss", "b"]
+    )
+    figure = drawing.beside_photos({"ours": np.full((32, 32, 3), 0.5)}, mean_of, crops, np.array([1, 2, 3, 4]), 2)
+    assert titles_of(figure) == ["ours\ndrive 5.0", "b\ndrive 10.0", "moss\ndrive 6.0"]
+    shown = [axes.images[0].get_array().mean() for axes in figure.axes]
+    assert shown == [128, 255, 153]
+
+
+def test_damage_and_robust_drive_are_measured_on_the_damaged_copies():
+    pictures = {"bright": np.ones((32, 32, 3)), "dark": np.zeros((32, 32, 3), np.uint8)}
+    bright, *rest = titles_of(drawing.damage_grid(pictures, mean_of))
+    assert bright == "bright\ndrive 10.0" and rest[3] == "dark\ndrive 0.0"
+    assert [title.split("\n")[0] for title in rest[:3]] == ["blurred", "JPEG", "shifted"]
+    worst = min(float(title.split()[-1]) for title in rest[:3])  # the shift brings grey in
+    assert worst < 9 and rest[2].endswith(f" {worst:.1f}")
+    expected = [f"bright\ndrive 10.0, robust drive {worst:.1f}", "dark\ndrive 0.0, robust drive 0.0"]
+    assert titles_of(drawing.drive_grid(pictures, mean_of)) == expected
+
+
+def test_waves_make_broad_noise_and_photo_like_colours_make_it_grey():
+    figure = drawing.noise_three_ways()
+    pixels, waves, photo_like = (axes.images[0].get_array() for axes in figure.axes)
+    fine = [np.abs(np.diff(noise, axis=1)).mean() / noise.std() for noise in (pixels, waves)]
+    assert fine[0] > 1 > 0.8 > fine[1]
+    together = [np.corrcoef(noise[..., 0].ravel(), noise[..., 1].ravel())[0, 1] for noise in (waves, photo_like)]
+    assert abs(together[0]) < 0.3 and together[1] > 0.7
+
+
+def test_the_ladder_asks_evenly_spaced_channels_of_each_layer(model, monkeypatch):
+    asked = {}
+
+    def maximize(model, layer, channels):
+        asked[layer] = list(channels)
+        return helpers.Optimized(np.zeros((len(channels), 32, 32, 3)), None, None)
+
+    monkeypatch.setattr(helpers, "maximize", maximize)
+    figure = drawing.ladder(model, ["conv2_block3_out", "conv5_block3_out"], columns=3)
+    assert asked == {"conv2_block3_out": [0, 85, 170], "conv5_block3_out": [0, 682, 1364]}
+    assert titles_of(figure) == [str(channel) for channels in asked.values() for channel in channels]
+    assert "conv5: one position sees 483 pixels; a picture has 32" in figure.alt()
