@@ -763,12 +763,16 @@ def compare_angles(predicted: np.ndarray, measured: np.ndarray, kernels: np.ndar
     return figure
 
 
-def plot_shifts(waves: np.ndarray, before: np.ndarray, after: np.ndarray) -> Drawing:
-    """Return four of n shifted gratings, (n, 32, 32, 3), the best among them, over the answers of one kernel before and
-    after the max-pool: the middle position of maps, (n, height, width). An arrow says how far they swing.
+def plot_shifts(kernel: np.ndarray, waves: np.ndarray, before: np.ndarray, after: np.ndarray) -> Drawing:
+    """Return a kernel, (side, side, 3), and four of n shifted gratings, (n, 32, 32, 3), the best among them, over its
+    answers before and after the max-pool: the middle position of maps, (n, height, width). An arrow says how far they
+    swing.
     """
-    figure, steps = Drawing(9.6, 5.2, "Shifted stripes, and a kernel's answers to them as curves"), len(waves)
-    places = figure.subplot_mosaic("aabbccdd;xxxxyyyy", height_ratios=(1, 2))
+    figure, steps = Drawing(9.6, 5.2, "A kernel, shifted stripes, and its answers to them as curves"), len(waves)
+    places = figure.subplot_mosaic([[*"kkaabbccdd"], [*"xxxxxyyyyy"]], height_ratios=(1, 2))
+    places["k"].imshow(np.pad(painted(kernel[..., None])[0], ((4, 5), (4, 5), (0, 0)), constant_values=1))
+    places["k"].set_title("the kernel", fontsize=14)
+    places["k"].axis("off")
     middle = [np.asarray(maps)[:, maps.shape[1] // 2, maps.shape[2] // 2] for maps in (before, after)]
     for name, i in zip("abcd", range(middle[0].argmax() % (steps // 4), steps, steps // 4), strict=True):
         places[name].imshow(waves[i, 8:24, 8:24])
@@ -883,64 +887,50 @@ def channel_circuit(model: keras.Model, layer: str, channel: int, photos: np.nda
     return draw_circuit([patches, optimized], labels, list(wires.values()), target, title)
 
 
-def simple_shapes(radius: float = 7, bright: bool = False) -> dict[str, np.ndarray]:
-    """Return drawings of one size, {name: (192, 192, 3) in [0, 1]}, dark on a light ground or the other way round.
+def simple_shapes(radius: float = 7, bright: bool = False, on_hatching: bool = False) -> dict[str, np.ndarray]:
+    """Return drawings of one size, {name: (192, 192, 3) in [0, 1]}, dark on a light ground or the other way round: an
+    eye and its parts, or, `on_hatching`, its ring on stripes that rise to the right and on level ones.
 
     The open ring lacks its right quarter. The hatchings fill the picture and keep their fineness.
     """
     y, x = np.mgrid[-96:96, -96:96]
     apart = np.hypot(x, y)
     ring, pupil = (apart > 0.7 * radius) & (apart < radius), apart < 0.4 * radius
-    line, hatching = abs(x + y) < 0.5 * radius, (x + y) % 6 < 3
-    shapes = {
-        "eye": ring | pupil,
-        "its ring": ring,
-        "open ring": ring & (abs(y) >= x),
-        "its pupil": pupil,
-        "short line": line & (apart < radius),
-        "long line": line,
-        "hatching": hatching,
-        "ring on hatching": ring | hatching,
-        "level hatching": y % 4 < 2,
-        "nothing": apart < 0,
-    }
+    hatching, level = (x + y) % 6 < 3, y % 4 < 2
+    eye = {"eye": ring | pupil, "its ring": ring, "open ring": ring & (abs(y) >= x)}
+    eye |= {"its pupil": pupil, "line": abs(x + y) < 0.5 * radius, "nothing": apart < 0}
+    hatched = {"ring": ring, "ring on level": ring | level, "ring on hatching": ring | hatching}
+    hatched |= {"hatching": hatching, "level": level, "nothing": apart < 0}
     ink, ground = (0.85, 0.15) if bright else (0.15, 0.85)
+    shapes = hatched if on_hatching else eye
     return {name: np.where(shape[..., None], [ink] * 3, ground) for name, shape in shapes.items()}
 
 
 def answer_bars(shapes: dict[str, np.ndarray], answers: Sequence[float], photos: np.ndarray) -> Drawing:
-    """Return the middle of shapes, {name: (192, 192, 3)}, in two rows, each over the bar of its answer; dotted, the
-    best and the median of the answers to `photos`, (n,)."""
-    names, pictures, answers = list(shapes), list(shapes.values()), np.asarray(answers)
-    columns, left, wide = -(-len(names) // 2), 0.06, 0.79
-    levels = {"best photo": photos.max(), "median photo": np.median(photos)}
-    parts = slice(columns), slice(columns, None)
-    lows = [min(0, *answers[part]) for part in parts]
-    tops = [max(0, *answers[part], level) for part, level in zip(parts, levels.values(), strict=True)]
-    span = 1.25 * max(top - low for top, low in zip(tops, lows, strict=True))  # of both rows, so that bars compare
-    figure = Drawing(9.6, 8.2, "Small drawings, and the largest answer to each as a bar")
+    """Return the middle of shapes, {name: (192, 192, 3)}, each over the bar of its answer; dotted, the best and the
+    median of the answers to `photos`, (n,)."""
+    figure, count = Drawing(9.6, 4.6, "Small drawings, and the largest answer to each as a bar"), len(shapes)
     figure.set_layout_engine("none")  # the boxes are placed by hand
-    for part, low, bottom in zip(parts, lows, (0.52, 0.01), strict=True):
-        axes = figure.add_axes([left, bottom, wide, 0.25])
-        bars = axes.bar(range(len(names[part])), answers[part], 0.6, color="#4393c3")
-        plain = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-        values = [f"{value:.1f}".replace("-", "−") for value in answers[part]]
-        axes.bar_label(bars, values, padding=3, fontsize=15, bbox=plain)
-        for number, (name, picture) in enumerate(zip(names[part], pictures[part], strict=True)):
-            box = figure.add_axes([left + wide * (number + 0.06) / columns, bottom + 0.26, 0.88 * wide / columns, 0.16])
-            box.imshow(picture[78:114, 78:114])
-            box.set_title(name.replace(" on ", " on\n"), fontsize=15, pad=4, linespacing=1)
-            box.axis("off")
-        bounds = low - 0.12 * span, low + 0.88 * span
-        for name, level in levels.items():
-            if level < bounds[1]:
-                axes.axhline(level, color="#555555", lw=1.5, ls=":")
-                words = f"{name}:\n{level:.1f}".replace("-", "−")
-                axes.text(columns - 0.45, level, words, va="center", fontsize=13, color="#333333")
-        axes.axhline(0, color="black", lw=1)
-        axes.set(xlim=(-0.5, columns - 0.5), ylim=bounds, xticks=[])
-        axes.tick_params(labelsize=13)
-        axes.spines[["top", "right", "bottom"]].set_visible(False)
+    left, wide = 0.06, 0.79
+    axes = figure.add_axes([left, 0.01, wide, 0.6])
+    bars = axes.bar(range(count), answers, 0.6, color="#4393c3")
+    plain = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+    values = [f"{value:.1f}".replace("-", "−") for value in answers]
+    axes.bar_label(bars, values, padding=3, fontsize=15, bbox=plain)
+    for number, (name, picture) in enumerate(shapes.items()):
+        box = figure.add_axes([left + wide * (number + 0.06) / count, 0.63, 0.88 * wide / count, 0.24])
+        box.imshow(picture[78:114, 78:114])
+        box.set_title(name.replace(" on ", " on\n"), fontsize=15, pad=4, linespacing=1)
+        box.axis("off")
+    for name, level in {"best photo": photos.max(), "median photo": np.median(photos)}.items():
+        axes.axhline(level, color="#555555", lw=1.5, ls=":")
+        words = f"{name}:\n{level:.1f}".replace("-", "−")
+        axes.text(count - 0.45, level, words, va="center", fontsize=13, color="#333333")
+    axes.axhline(0, color="black", lw=1)
+    low, high = min(0, *answers), max(*answers, photos.max())
+    axes.set(xlim=(-0.5, count - 0.5), ylim=(low - 0.13 * (high - low), high + 0.13 * (high - low)), xticks=[])
+    axes.tick_params(labelsize=13)
+    axes.spines[["top", "right", "bottom"]].set_visible(False)
     return figure
 
 
