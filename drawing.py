@@ -1060,9 +1060,11 @@ def promised_and_measured(promised: np.ndarray, measured: np.ndarray, groups: di
         axes.plot(promised[channels], measured[channels], "o", color=colour, ms=10, mec="white", label=words)
         for place, channel in enumerate(sorted(channels, key=lambda channel: -measured[channel])):
             text = f"{channel}: {measured[channel]:.1f}".replace("-", "−")
-            style = {"textcoords": "offset points", "fontsize": 12, "ha": "right", "va": "center", "color": colour}
-            style["arrowprops"] = {"arrowstyle": "-", "color": colour, "shrinkB": 4}
-            axes.annotate(text, (promised[channel], measured[channel]), (-45, 45 - 22 * place), **style)
+            style = {"xytext": (-9, 0), "textcoords": "offset points", "ha": "right"}  # beside the dot
+            if len(channels) > 1:  # above the crowd, each with a line to its dot
+                style = {"xytext": (0.06, 0.92 - 0.09 * place), "textcoords": "axes fraction"}
+                style["arrowprops"] = {"arrowstyle": "-", "color": colour, "relpos": (1, 0.5), "shrinkB": 4}
+            axes.annotate(text, (promised[channel], measured[channel]), va="center", fontsize=12, color=colour, **style)
     axes.set_xlabel("fall that the gradient promises", fontsize=12)
     axes.set_ylabel("measured fall of the logit", fontsize=12)
     figure.legend(loc="outside upper center", ncols=2, fontsize=11)
