@@ -997,6 +997,7 @@ def channel_rows(
     columns = len(pictures) + 3
     figure = image_grid(tiles, titles, columns, " ", width=1.9 * columns)
     figure.words = "Channels: the pictures of each beside its strongest photos"
+    figure.suptitle(" ", fontsize=16)  # room for the heads
     for axes in figure.axes:
         axes.title.set_fontsize(12)
     heads = *pictures, "its strongest other photos" if without else "its strongest photos"
@@ -1087,12 +1088,13 @@ def fall_panel(falls_of, photos: np.ndarray, labels: dict[str, np.ndarray], know
     axes = figure.subplots()
     for kind, (label, colour) in enumerate({"stands out most": "#4393c3", "the gradient names": "#f28e2b"}.items()):
         places, values = np.arange(len(order)) + 0.4 * kind - 0.2, [found[name][kind][1] for name in order]
-        bars = axes.barh(places, values, 0.38, color=colour, label=f"without the channel that {label}")
-        channels = [found[name][kind][0] for name in order]
-        words = [f"channel {channel}" if channel in known else "" for channel in channels]
-        axes.bar_label(bars, words, padding=3, fontsize=11, color="#555555")
+        axes.barh(places, values, 0.38, color=colour, label=f"without the channel that {label}")
+        for name, place, value in zip(order, places, values, strict=True):
+            if (channel := found[name][kind][0]) in known:  # right of its bar, or of zero
+                style = {"textcoords": "offset points", "va": "center", "fontsize": 11, "color": "#555555"}
+                axes.annotate(f"channel {channel}", (max(value, 0), place), (4, 0), **style)
     axes.axvline(0, color="black", lw=0.8)
-    axes.set(yticks=range(len(order)), ylim=(len(order) - 0.4, -0.6), xmargin=0.22)
+    axes.set(yticks=range(len(order)), ylim=(len(order) - 0.4, -0.6))
     axes.set_xlabel("fall of the logit", fontsize=12)
     axes.set_yticklabels([helpers.words(name) for name in order], fontsize=12)
     figure.legend(loc="outside upper center", ncols=1, fontsize=12)

@@ -93,7 +93,7 @@ def test_classes_with_several_photos_are_silenced_the_largest_fall_first():
     assert asked == [([1, 3], "drum"), ([0, 5], "toucan")]  # never a class of one photo, nor what is in no class
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["toucan", "drum"]
     assert [bar.get_width() for bar in axes.patches] == [-0.1, 0.5, 1.5, 0.2]
-    assert [text.get_text() for text in axes.texts] == ["", "channel 3", "channel 3", ""]
+    assert [(text.get_text(), *text.xy) for text in axes.texts] == [("channel 3", 0.5, 0.8), ("channel 3", 1.5, 0.2)]
 
 
 def test_shares_of_positions_that_are_on_are_those_of_the_maps(model):
