@@ -1126,7 +1126,7 @@ def draw_rounds(
     model: keras.Model, layer: str, channels: Sequence[int], responses: np.ndarray, natural: helpers.NaturalInputs,
     places: Sequence[int] | None = None,
 ) -> Drawing:  # fmt: skip
-    """Return rounds of a game, two in a row: the picture of a channel (from the atlas), then two photos, A and B.
+    """Return rounds of a game, one a row: the picture of a channel (from the atlas), then two photos, A and B.
 
     One is the crop with the channel's largest response, of (n, channels of the layer). The other is drawn from all
     crops or, for a harder game, from those at some `places` of the ranking: range(10, 100).
@@ -1138,66 +1138,168 @@ def draw_rounds(
         pair = natural.images[random.permutation([ranking[0], other])]
         tiles += [helpers.atlas_picture(layer, channel, model), *pair]
         titles += [f"round {number}", "A", "B"]
-    figure = image_grid(tiles, titles, 6)
+    figure = image_grid(tiles, titles, 3, width=6.4)
     figure.words = "Rounds of a game: the picture of a channel, and photos A and B"
     return figure
 
 
 def channel_rows(
     channels: Sequence[int], pictures: dict[str, Sequence[np.ndarray]], responses: np.ndarray,
-    natural: helpers.NaturalInputs, count: int, without: str = "",
+    natural: helpers.NaturalInputs, without: str = "",
 ) -> Drawing:  # fmt: skip
-    """Return a row for each channel: its pictures, {head: as many for each, in order}, and its `count` strongest crops.
+    """Return a row for each channel: its pictures, {head: one for each channel}, and its three strongest crops.
 
     `responses` to the crops are (n, channels of the layer). At most one crop of each photo is shown, none of the photo
     whose file is called `without`.
     """
     tiles, titles, left_out = [], [], np.array(natural.sources) == Path(without).stem
     for row, channel in enumerate(channels):
-        drawn = [image for images in pictures.values() for image in np.array_split(images, len(channels))[row]]
-        best = helpers.strongest(np.where(left_out, -np.inf, responses[:, channel]), natural.sources, count)
+        drawn = [images[row] for images in pictures.values()]
+        best = helpers.strongest(np.where(left_out, -np.inf, responses[:, channel]), natural.sources, 3)
         tiles += [*drawn, *natural.images[best]]
         titles += [f"channel {channel}", *[""] * (len(drawn) - 1), *(helpers.words(natural.sources[i]) for i in best)]
-    figure = image_grid(tiles, titles, len(tiles) // len(channels), " ")
+    columns = len(pictures) + 3
+    figure = image_grid(tiles, titles, columns, " ", width=1.9 * columns)
     figure.words = "Channels: the pictures of each beside its strongest photos"
+    figure.suptitle(" ", fontsize=16)  # room for the heads
+    for axes in figure.axes:
+        axes.title.set_fontsize(12)
     heads = *pictures, "its strongest other photos" if without else "its strongest photos"
-    columns = np.cumsum([0, *(len(images) // len(channels) for images in pictures.values())])
-    for head, column in zip(heads, columns, strict=True):  # above the first row, in the room of the empty title
-        style = {"xycoords": "axes fraction", "textcoords": "offset points", "fontsize": 11, "weight": "bold"}
-        figure.axes[column].annotate(head, (0, 1), (0, 19), **style).set_in_layout(False)
+    for column, head in enumerate(heads):  # above the first row, in the room of the empty title
+        style = {"xycoords": "axes fraction", "textcoords": "offset points", "fontsize": 12, "weight": "bold"}
+        figure.axes[column].annotate(head, (0, 1), (0, 21), **style).set_in_layout(False)
     return figure
 
 
-def fall_panel(falls: dict[tuple[str, int, int], tuple[float, float]]) -> Drawing:
-    """Return two bars for each class, and beside each the channel that was silenced: how far the logit falls.
+def pictures_and_photos(
+    channels: Sequence[int], pictures: np.ndarray, responses: np.ndarray, natural: helpers.NaturalInputs
+) -> Drawing:
+    """Return two rows for each channel: its pictures, in [0, 1], and as many of the crops to which it responds most.
 
-    `falls` is {(class, the channel that stands out most, the channel that the gradient names): the two falls}.
+    `channels` names the channel of each picture: [7, 7, 7, 9, 9, 9]; `responses` are (n, channels of the layer).
     """
-    figure = Drawing(8, 7, "Two bars for each class: how far its logit falls without a channel")
+    rows = {}
+    for channel in dict.fromkeys(channels):
+        drawn = pictures[np.equal(channels, channel)]
+        best = helpers.strongest(responses[:, channel], natural.sources, len(drawn))
+        rows[f"channel {channel} draws"] = drawn, [""] * len(drawn)
+        words = [helpers.words(natural.sources[i]) for i in best]
+        rows[f"channel {channel} responds to"] = natural.images[best], words
+    figure = picture_rows(rows, 6)
+    figure.words = "Channels: the pictures of each, and below them its strongest photos"
+    for axes in figure.axes:
+        axes.title.set_fontsize(11)
+    return figure
+
+
+def lit_by(photo: np.ndarray, maps: np.ndarray, channels: Sequence[int]) -> list[np.ndarray]:
+    """Return a photo, (height, width, 3) in [0, 1], once for each channel, lit by its map, of (1, rows, columns, n)."""
+    return [overlay(photo, maps[0, :, :, channel]) for channel in channels]
+
+
+def two_answers(answers: dict[str, np.ndarray]) -> Drawing:
+    """Return two bars for each of the five most probable classes of the first of two answers, {title: logits}."""
+    figure = Drawing(6.4, 3.8, "Two bars for each of five classes: their probabilities")
+    best, axes = helpers.top_predictions(next(iter(answers.values()))), figure.subplots()
+    for shift, colour, (title, logits) in zip((-0.2, 0.2), ("#4393c3", "#f28e2b"), answers.items(), strict=True):
+        found = {one.index: one.probability for one in helpers.top_predictions(logits, 1000)}
+        bars = axes.barh(np.arange(5) + shift, [found[one.index] for one in best], 0.38, color=colour, label=title)
+        axes.bar_label(bars, fmt="{:.1%}", padding=3, fontsize=11)
+    axes.set(xlim=(0, 1.2), xticks=(0, 0.5, 1), ylim=(4.6, -0.6), yticks=range(5))
+    axes.set_yticklabels([helpers.words(one.name) for one in best], fontsize=12)
+    axes.set_xlabel("probability", fontsize=12)
+    figure.legend(loc="outside upper center", ncols=2, fontsize=12)
+    return figure
+
+
+def promised_and_measured(promised: np.ndarray, measured: np.ndarray, groups: dict[str, Sequence[int]]) -> Drawing:
+    """Return a dot for each channel: how far a logit should fall without it, and how far it does, (channels,) each.
+
+    The channels of `groups`, {words: channels}, are large dots, each with its number and its measured fall.
+    """
+    figure = Drawing(6.4, 4.8, "A dot for each channel: the fall that the gradient promises, and the measured one")
+    axes = figure.subplots()
+    axes.axline((0, 0), slope=1, color="grey", lw=1, ls=":", label="as promised")
+    axes.plot(promised, measured, "o", color="#bbbbbb", ms=4, label=f"all {len(measured):,} channels")
+    for (words, channels), colour in zip(groups.items(), ("#4393c3", "#f28e2b"), strict=True):
+        axes.plot(promised[channels], measured[channels], "o", color=colour, ms=10, mec="white", label=words)
+        for place, channel in enumerate(sorted(channels, key=lambda channel: -measured[channel])):
+            text = f"{channel}: {measured[channel]:.1f}".replace("-", "−")
+            style = {"xytext": (-9, 0), "textcoords": "offset points", "ha": "right"}  # beside the dot
+            if len(channels) > 1:  # above the crowd, each with a line to its dot
+                style = {"xytext": (0.06, 0.92 - 0.09 * place), "textcoords": "axes fraction"}
+                style["arrowprops"] = {"arrowstyle": "-", "color": colour, "relpos": (1, 0.5), "shrinkB": 4}
+            axes.annotate(text, (promised[channel], measured[channel]), va="center", fontsize=12, color=colour, **style)
+    axes.set_xlabel("fall that the gradient promises", fontsize=12)
+    axes.set_ylabel("measured fall of the logit", fontsize=12)
+    figure.legend(loc="outside upper center", ncols=2, fontsize=11)
+    return figure
+
+
+def fall_panel(falls_of, photos: np.ndarray, labels: dict[str, np.ndarray], known: Sequence[int]) -> Drawing:
+    """Return two bars for each class that has several of the photos, (n, side, side, 3): how far its logit falls.
+
+    `falls_of(photos of a class, its index)` returns two pairs (silenced channel, fall of the logit): of the channel
+    that stands out most, and of the one that the gradient names. `labels` are those of helpers.probe_photos; channels
+    that are `known` are named beside their bars. The largest fall without the second channel comes first.
+    """
+    names, found = labels["class_name"], {}
+    for name in np.unique(names):
+        if name and np.sum(names == name) > 1:
+            found[name] = falls_of(photos[names == name], helpers.class_names().index(name))
+    order = sorted(found, key=lambda name: -found[name][1][1])
+    figure = Drawing(6.4, 7, "Two bars for each class: how far its logit falls without a channel")
     axes = figure.subplots()
     for kind, (label, colour) in enumerate({"stands out most": "#4393c3", "the gradient names": "#f28e2b"}.items()):
-        places, values = np.arange(len(falls)) + 0.4 * kind - 0.2, [pair[kind] for pair in falls.values()]
-        bars = axes.barh(places, values, 0.38, color=colour, label=f"without the channel that {label}")
-        axes.bar_label(bars, [f"channel {key[1 + kind]}" for key in falls], padding=3, fontsize=9, color="#555555")
+        places, values = np.arange(len(order)) + 0.4 * kind - 0.2, [found[name][kind][1] for name in order]
+        axes.barh(places, values, 0.38, color=colour, label=f"without the channel that {label}")
+        for name, place, value in zip(order, places, values, strict=True):
+            if (channel := found[name][kind][0]) in known:  # right of its bar, or of zero
+                style = {"textcoords": "offset points", "va": "center", "fontsize": 11, "color": "#555555"}
+                axes.annotate(f"channel {channel}", (max(value, 0), place), (4, 0), **style)
     axes.axvline(0, color="black", lw=0.8)
-    axes.set(yticks=range(len(falls)), ylim=(len(falls) - 0.4, -0.6), xlabel="fall of the logit", xmargin=0.22)
-    axes.set_yticklabels([helpers.words(name) for name, *_ in falls], fontsize=11)
-    figure.legend(loc="outside upper center", ncols=2, fontsize=10)
+    axes.set(yticks=range(len(order)), ylim=(len(order) - 0.4, -0.6))
+    axes.set_xlabel("fall of the logit", fontsize=12)
+    axes.set_yticklabels([helpers.words(name) for name in order], fontsize=12)
+    figure.legend(loc="outside upper center", ncols=1, fontsize=12)
     return figure
 
 
-def census_bars(found: dict[str, Sequence[np.ndarray]], relus: Sequence[str]) -> Drawing:
-    """Return stacked bars over the ReLUs, by name: for each kind, {kind: the channels in each ReLU}, one colour."""
-    figure = Drawing(9.6, 2.9, "Bars over the ReLUs: how many of their channels are")
-    axes, bottom = figure.subplots(), 0
+def shares_on(model: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Return for each ReLU, {name: (n, channels)}, in which share of its positions each channel is above zero.
+
+    The n images are (n, side, side, 3), uint8 or in [0, 1].
+    """
+    relus = [layer for layer in model.layers if isinstance(layer, keras.layers.Activation)]
+    shares = {relu.name: keras.ops.mean(keras.ops.sign(relu.output), axis=(1, 2)) for relu in relus}
+    found = keras.Model(model.input, shares).predict(helpers.preprocess(images), verbose=0)
+    return {relu.name: found[relu.name] for relu in relus}  # in the network's order
+
+
+def census_bars(found: dict[str, dict[str, np.ndarray]]) -> Drawing:
+    """Return stacked bars over the ReLUs, in one colour for each kind of channels: {kind: {ReLU: its channels}}."""
+    figure = Drawing(6.4, 3.4, "Bars over the ReLUs: how many of their channels are")
+    axes, bottom, relus = figure.subplots(), 0, list(next(iter(found.values())))
     for (kind, channels), colour in zip(found.items(), ("#222222", "#e6ab02"), strict=True):
-        values = np.array([len(those) for those in channels])
-        axes.bar(range(len(values)), values, 0.8, bottom, color=colour, label=f"{kind}: {sum(values)} channels")
+        values = np.array([len(channels[relu]) for relu in relus])
+        axes.bar(range(len(values)), values, 0.9, bottom, color=colour, label=f"{kind}: {sum(values)} channels")
         bottom = bottom + values
     starts = [relus.index(f"conv{stage}_block1_preact_relu") for stage in range(2, 6)]
     for start in starts:
         axes.axvline(start - 0.5, color="grey", lw=0.8, ls=":")
-    axes.set(xticks=starts, xlabel="ReLU, from the photo to the answer", ylabel="channels")
-    axes.set_xticklabels([f"conv{stage} →" for stage in range(2, 6)], ha="left")
-    axes.legend()
+    axes.set(xticks=starts)
+    axes.set_xlabel("ReLU, from the photo to the answer", fontsize=12)
+    axes.set_ylabel("channels", fontsize=12)
+    axes.set_xticklabels([f"conv{stage} →" for stage in range(2, 6)], ha="left", fontsize=11)
+    axes.legend(fontsize=12)
+    return figure
+
+
+def accuracy_curves(x: Sequence, curves: dict[str, Sequence[float]], xlabel: str, chance: float) -> Drawing:
+    """Return curves of accuracy, {name: values in [0, 1]}, over a few numbers or words, and the level of chance."""
+    figure = plot_lines(x, curves, xlabel, "accuracy", {"chance": chance})
+    figure.set_size_inches(6.4, 3.8)
+    axes = figure.axes[0]
+    for text in (*axes.texts, axes.xaxis.label, axes.yaxis.label, *axes.get_xticklabels()):
+        text.set_fontsize(12)
     return figure

@@ -123,3 +123,55 @@ def test_the_ladder_asks_evenly_spaced_channels_of_each_layer(model, monkeypatch
     assert asked == {"conv2_block3_out": [0, 85, 170], "conv5_block3_out": [0, 682, 1364]}
     assert titles_of(figure) == [str(channel) for channels in asked.values() for channel in channels]
     assert "conv5: one position sees 483 pixels; a picture has 32" in figure.alt()
+
+
+def test_the_dots_of_the_gradient_are_labelled_with_what_was_measured():
+    promised, measured = np.array([0.1, 1.4, -0.2]), np.array([0.0, 0.9, -0.26])
+    figure = drawing.promised_and_measured(promised, measured, {"stand out": [0, 2], "named": [1]})
+    assert {text.get_text(): text.xy for text in figure.axes[0].texts} == {
+        "0: 0.0": (0.1, 0.0),
+        "2: −0.3": (-0.2, -0.26),
+        "1: 0.9": (1.4, 0.9),
+    }
+
+
+def test_classes_with_several_photos_are_silenced_the_largest_fall_first():
+    labels = {"class_name": np.array(["toucan", "drum", "", "drum", "hog", "toucan", ""])}
+    falls, asked = {"drum": [(3, 0.5), (4, 0.2)], "toucan": [(5, -0.1), (3, 1.5)]}, []
+
+    def falls_of(photos, index):
+        asked.append((photos.tolist(), helpers.class_names()[index]))
+        return falls[asked[-1][1]]
+
+    axes = drawing.fall_panel(falls_of, np.arange(7), labels, known=[3]).axes[0]
+    assert asked == [([1, 3], "drum"), ([0, 5], "toucan")]  # never a class of one photo, nor what is in no class
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["toucan", "drum"]
+    assert [bar.get_width() for bar in axes.patches] == [-0.1, 0.5, 1.5, 0.2]
+    assert [(text.get_text(), *text.xy) for text in axes.texts] == [("channel 3", 0.5, 0.8), ("channel 3", 1.5, 0.2)]
+
+
+def test_shares_of_positions_that_are_on_are_those_of_the_maps(model):
+    photos = np.random.default_rng(0).random((2, 64, 64, 3)).astype("float32")
+    shares = drawing.shares_on(model, photos)
+    relus = [layer.name for layer in model.layers if type(layer).__name__ == "Activation"]
+    assert list(shares) == relus
+    maps = helpers.feature_model(model, relus[20])(helpers.preprocess(photos)).numpy()
+    np.testing.assert_allclose(shares[relus[20]], (maps > 0).mean(axis=(1, 2)), atol=0.02)
+    dead = {relu: np.arange(number) for number, relu in enumerate(relus)}
+    stuck = {relu: np.arange(2) for relu in relus}
+    bars = drawing.census_bars({"dead": dead, "stuck": stuck}).axes[0].patches
+    assert [bar.get_height() for bar in bars] == [*range(len(relus)), *[2] * len(relus)]
+    assert [bar.get_y() for bar in bars] == [*[0] * len(relus), *range(len(relus))]
+
+
+def test_pictures_of_a_channel_stand_above_its_strongest_photos():
+    crops = np.repeat(np.arange(4, dtype=np.uint8), 8 * 8 * 3).reshape(4, 8, 8, 3)
+    natural = helpers.NaturalInputs(crops, ["a", "b", "b", "c"])
+    responses = np.array([[0, 3], [2, 2], [9, 1], [5, 0]])
+    pictures = np.full((4, 8, 8, 3), 0.5) + np.arange(4)[:, None, None, None] / 10
+    figure = drawing.pictures_and_photos([0, 0, 1, 1], pictures, responses, natural)
+    rows = [part.get_suptitle() for part in figure.subfigs]
+    assert rows == ["channel 0 draws", "channel 0 responds to", "channel 1 draws", "channel 1 responds to"]
+    assert [axes.get_title() for axes in figure.axes] == ["", "", "b", "c", "", "", "a", "b"]
+    shown = [axes.images[0].get_array()[0, 0, 0] for axes in figure.axes]
+    assert shown == pytest.approx([0.5, 0.6, 2, 3, 0.7, 0.8, 0, 1])
