@@ -991,26 +991,17 @@ def filmstrip(frames: dict[int, np.ndarray], curve: Sequence[float], ylabel: str
     return figure
 
 
-def plot_lines(x: Sequence, curves: dict[str, np.ndarray], xlabel: str, ylabel: str, levels=None) -> Drawing:
-    """Return curves, {name: values}, over `x`, numbers or words, and dotted `levels`, {name: value}, if given.
-
-    Where there are only a few values, they are written beside the curves.
-    """
-    figure = Drawing(8, 3.6, f"Curves of {ylabel} over {xlabel}")
+def plot_lines(x: Sequence, curves: dict[str, np.ndarray], xlabel: str, ylabel: str) -> Drawing:
+    """Return curves, {name: values}, over the numbers `x`."""
+    figure = Drawing(8, 3.8, f"Curves of {ylabel} over {xlabel}")
     axes = figure.subplots()
-    places = x if len(x) > 8 else range(len(x))
     for number, (name, values) in enumerate(curves.items()):
-        axes.plot(places, values, "os^"[number % 3] + "-", lw=2, ms=5, label=name)
-        for i, value in enumerate(values if len(x) <= 8 else ()):
-            shift = 9 if value == max(other[i] for other in curves.values()) else -17
-            axes.annotate(f"{value:.2f}", (i, value), (0, shift), textcoords="offset points", ha="center")
-    for number, (name, value) in enumerate((levels or {}).items()):
-        axes.axhline(value, color="grey", lw=1, ls=(":", "--")[number % 2], label=f"{name}: {value:.2f}")
-    axes.set(xlabel=xlabel, ylabel=ylabel)
+        axes.plot(x, values, "os^"[number % 3] + "-", lw=2, ms=5, label=name)
+    axes.set_xlabel(xlabel, fontsize=13)
+    axes.set_ylabel(ylabel, fontsize=13)
+    axes.tick_params(labelsize=13)
     axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
-    if len(x) <= 8:
-        axes.set(ylim=(0, 1), xticks=places, xticklabels=[str(tick) for tick in x])
-    figure.legend(loc="outside upper center", ncols=4)
+    figure.legend(loc="outside upper center", ncols=4, fontsize=13)
     return figure
 
 
@@ -1067,41 +1058,39 @@ def damage_grid(pictures: dict[str, np.ndarray], drive_of) -> Drawing:
 
 
 def drive_grid(pictures: dict[str, np.ndarray], drive_of) -> Drawing:
-    """Return pictures, {name: picture}, two in a row, each under its drive and its robust drive, the least of three
-    damaged copies. `drive_of` returns the drives, (n,), of pictures, (n, side, side, 3).
+    """Return pictures, {name: picture}, three in a row, each under its drive; `drive_of` returns the drives, (n,), of
+    pictures, (n, side, side, 3).
     """
     shown = np.concatenate([_in_8_bits(picture) for picture in pictures.values()])
-    drives = drive_of(np.concatenate([shown, *helpers.damaged(shown).values()])).reshape(4, len(shown))
-    rows = zip(pictures, drives[0], drives[1:].min(axis=0), strict=True)
-    titles = [f"{name}\ndrive {drive:.1f}, robust drive {least:.1f}" for name, drive, least in rows]
-    return _labelled(shown, titles, 2, 6, "Pictures, each under its drive and its robust drive")
+    titles = [f"{name}\ndrive {drive:.1f}" for name, drive in zip(pictures, drive_of(shown), strict=True)]
+    return _labelled(shown, titles, 3, 8, "Pictures, each under its drive")
 
 
-def noise_three_ways(size: int = 128, contrast: float = 0.2) -> Drawing:
-    """Return the noise that an ascent starts from, built in three ways: from pixels, from waves, and from waves in
-    colours like those of photos; each is drawn with the same `contrast`, the standard deviation of its values.
-    """
-    ways = {"pixels": ("pixels", False), "waves": ("fourier", False), "waves, photo-like colours": ("fourier", True)}
-    pictures = []
-    for parameterization, decorrelate in ways.values():
-        start = helpers._start(size, parameterization, [0])[None]
-        noise = np.moveaxis(helpers._to_image(start, size, parameterization, decorrelate).numpy()[0], 0, -1)
-        pictures.append(np.clip(0.5 + contrast * (noise - noise.mean()) / noise.std(), 0, 1))
-    return _labelled(pictures, list(ways), 3, 8, "Noise built in three ways")
+def cycles(side: int) -> np.ndarray:
+    """Return how often each wave of `np.fft.rfft2` goes up and down within a picture, at least once: (side, side // 2 +
+    1, 1)."""
+    return side * np.maximum(np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)), 1 / side)[..., None]
+
+
+def noise_grid(noises: dict[str, np.ndarray], contrast: float = 0.2) -> Drawing:
+    """Return noises, {name: (side, side, 3)}, each drawn with the same `contrast`, the standard deviation of values."""
+    pictures = [np.clip(0.5 + contrast * (n - n.mean()) / n.std(), 0, 1) for n in noises.values()]
+    return _labelled(pictures, list(noises), 3, 8, "Noise built in several ways")
 
 
 def ladder(model: keras.Model, layers: Sequence[str], columns: int = 4) -> Drawing:
     """Return a row for each layer: the optimized pictures of `columns` evenly spaced channels, under their numbers.
 
-    The row's title tells how many pixels a side one position of the layer sees, and how many a picture has.
+    The row's title tells how many of a picture's pixels a side one position of the layer sees.
     """
     rows = {}
     for layer in layers:
         count = helpers.check_layer(model, layer).output.shape[-1]
         channels = range(0, count, count // columns)[:columns]
         pictures, field = helpers.maximize(model, layer, channels).images, helpers.receptive_field(model, layer).size
-        title = f"{layer.split('_')[0]}: one position sees {field} pixels; a picture has {pictures.shape[1]}"
-        rows[title] = pictures, channels
+        side = pictures.shape[1]
+        sees = f"{field} of {side}" if field < side else f"all {side}"
+        rows[f"{layer.split('_')[0]}: one position sees {sees} pixels"] = pictures, channels
     return picture_rows(rows)
 
 
@@ -1297,9 +1286,18 @@ def census_bars(found: dict[str, dict[str, np.ndarray]]) -> Drawing:
 
 def accuracy_curves(x: Sequence, curves: dict[str, Sequence[float]], xlabel: str, chance: float) -> Drawing:
     """Return curves of accuracy, {name: values in [0, 1]}, over a few numbers or words, and the level of chance."""
-    figure = plot_lines(x, curves, xlabel, "accuracy", {"chance": chance})
-    figure.set_size_inches(6.4, 3.8)
-    axes = figure.axes[0]
-    for text in (*axes.texts, axes.xaxis.label, axes.yaxis.label, *axes.get_xticklabels()):
-        text.set_fontsize(12)
+    figure = Drawing(6.4, 3.8, f"Curves of accuracy over {xlabel}")
+    axes, places = figure.subplots(), range(len(x))
+    for number, (name, values) in enumerate(curves.items()):
+        axes.plot(places, values, "os^"[number % 3] + "-", lw=2, ms=5, label=name)
+        for i, value in enumerate(values):
+            shift = 9 if value == max(other[i] for other in curves.values()) else -17
+            place = (0, shift)
+            axes.annotate(f"{value:.2f}", (i, value), place, textcoords="offset points", ha="center", fontsize=12)
+    axes.axhline(chance, color="grey", lw=1, ls=":", label=f"chance: {chance:.2f}")
+    axes.set(ylim=(0, 1), xticks=places)
+    axes.set_xticklabels([str(tick) for tick in x], fontsize=12)
+    axes.set_xlabel(xlabel, fontsize=12)
+    axes.set_ylabel("accuracy", fontsize=12)
+    figure.legend(loc="outside upper center", ncols=3, fontsize=12)
     return figure
