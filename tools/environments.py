@@ -28,16 +28,11 @@ def oldest(text: str) -> str:
 
 
 def interpreter(version: str) -> str | None:
-    """Return a working Python of a version such as "3.13": on the PATH, of pyenv, or of Windows' launcher; or None."""
+    """Return a working Python of a version such as "3.13", from the PATH or of pyenv; or None."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    candidates = [[f"python{version}"], *([str(p)] for p in sorted(pyenv.glob(f"{version}.*/bin/python")))]
-    for command in [*candidates, ["py", f"-{version}"]]:
-        if shutil.which(command[0]):
-            words = [*command, "-c", "import sys, venv; print(sys.executable); print(sys.version)"]
-            found = subprocess.run(words, capture_output=True, text=True)
-            executable, _, rest = found.stdout.partition("\n")
-            if found.returncode == 0 and rest.startswith(f"{version}."):
-                return executable
+    for command in [f"python{version}", *map(str, pyenv.glob(f"{version}.*/bin/python"))]:
+        if shutil.which(command) and not subprocess.run([command, "-c", "import venv"], capture_output=True).returncode:
+            return command
     return None
 
 
@@ -46,7 +41,7 @@ def build(folder: Path, version: str, requirements: Path) -> tuple[Path | None, 
     if not (python := interpreter(version)):
         return None, f"no Python {version} on this machine"
     print(f"{folder.name}: installing {requirements.name} into Python {version}", flush=True)
-    executable = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    executable = folder / "bin" / "python"
     pip = [executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements]
     for words in ([python, "-m", "venv", "--clear", folder], pip, [executable, "-c", SHOWN]):
         found = subprocess.run(words, capture_output=True, text=True)

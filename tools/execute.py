@@ -33,10 +33,7 @@ class NotebookError(Exception):
 def chosen(only: str) -> list[Path]:
     """Return the notebooks whose file name starts with `only`, all of them for an empty string."""
     found = sorted(NOTEBOOKS.glob(f"{only}*.ipynb"))
-    if not found:
-        names = ", ".join(path.name for path in sorted(NOTEBOOKS.glob("*.ipynb")))
-        sys.exit(f"no notebook starts with {only!r}: there are {names}")
-    return found
+    return found or sys.exit(f"no notebook starts with {only!r}: say 03, or nothing for all")
 
 
 def execute(path: Path, change: Callable | None = None) -> nbformat.NotebookNode:
@@ -45,6 +42,7 @@ def execute(path: Path, change: Callable | None = None) -> nbformat.NotebookNode
     `change`, if given, alters the notebook before it is run. Raises NotebookError where a cell fails.
     """
     notebook, started = nbformat.read(path, as_version=4), time.perf_counter()
+    os.environ.setdefault("TQDM_DISABLE", "1")  # a progress bar would leave blanks in a stored output
     if change:
         change(notebook)
     code = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
@@ -63,35 +61,8 @@ def execute(path: Path, change: Callable | None = None) -> nbformat.NotebookNode
     except DeadKernelError:
         raise NotebookError(f"{path.name} failed: its kernel died, most often for want of memory (2.5 GB)") from None
     print(f"\r{path.name}  {len(code)} cells, {time.perf_counter() - started:.0f} s", flush=True)
-    for index in code:
-        notebook.cells[index].outputs = list(filter(None, map(settled, notebook.cells[index].outputs)))
     notebook.metadata = nbformat.from_dict(METADATA)
     return notebook
-
-
-def settled(output: nbformat.NotebookNode) -> nbformat.NotebookNode | None:
-    """Return an output as a terminal shows it in the end: what follows a carriage return overwrites the line.
-
-    None for a stream that leaves nothing to be seen, as a progress bar does that clears itself.
-    """
-    if "\r" in output.get("text", ""):
-        lines = output.text.split("\n")
-        for number, line in enumerate(lines):
-            shown = ""
-            for part in line.split("\r"):
-                shown = part + shown[len(part) :]
-            lines[number] = shown.rstrip() if "\r" in line else line
-        output.text = "\n".join(lines)
-        if not output.text.strip():
-            return None
-    return output
-
-
-def refresh(paths: list[Path]) -> None:
-    """Execute notebooks in place."""
-    for path in paths:
-        notebook = execute(path)
-        path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
 
 
 def build(paths: list[Path], folder: Path) -> None:
@@ -115,8 +86,11 @@ def main() -> None:
     if weights == "transplant":  # the text is about these weights only
         os.environ.setdefault("CHECKS", "strict")
     try:
-        paths = chosen(arguments.only)
-        build(paths, ROOT / "build") if arguments.command == "run" else refresh(paths)
+        if arguments.command == "run":
+            build(chosen(arguments.only), ROOT / "build")
+        else:
+            for path in chosen(arguments.only):
+                path.write_text(nbformat.writes(execute(path)) + "\n", encoding="utf-8", newline="\n")
     except NotebookError as error:
         sys.exit(f"\r{error}")
 
