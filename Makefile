@@ -81,4 +81,4 @@ classes: .venv/ready .venv-bench/ready
 	@.venv-bench/bin/python tools/judges.py data/pictures/classes data/pictures/classes/verdicts.csv
 
 bench: .venv-bench/ready
-	@TF_CPP_MIN_LOG_LEVEL=3 TQDM_DISABLE=1 PYTHONWARNINGS=ignore PYTHONPATH=. .venv-bench/bin/python tools/bench.py $(if $(QUICK),--quick) $(ARGS)
+	@TF_CPP_MIN_LOG_LEVEL=3 TQDM_DISABLE=1 PYTHONWARNINGS=ignore PYTHONPATH=. .venv-bench/bin/python tools/bench.py $(if $(QUICK),--quick)

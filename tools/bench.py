@@ -13,15 +13,14 @@ that the engine's network sees; it runs before and after each contestant, and a 
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import importlib.metadata
 import os
 import sys
 import timeit
 from collections.abc import Callable
-from pathlib import Path
+from importlib.metadata import version
 
+import judges
 import keras
 import numpy as np
 import tensorflow as tf
@@ -30,7 +29,6 @@ from PIL import Image
 import helpers
 
 LAYER, LIMIT = "conv3_block4_out", 60.0
-
 SCORED = 4, 8, 16, 32, 64, 128, 200  # the steps after which pictures are looked at
 
 
@@ -114,21 +112,15 @@ def tf_keras_vis(model, layer, targets, size, watch, seed) -> None:
     peer(score, seed_input=seeds, steps=watch.steps, optimizer=optimizer)
 
 
-def fixed_network(model, layer, size) -> keras.Model:
-    """Return the network cut at a layer with its input fixed to one side, which Xplique asks for."""
-    cut = helpers.feature_model(model, layer)
-    fixed = keras.models.clone_model(cut, input_tensors=keras.Input((size, size, 3)))
-    fixed.set_weights(cut.get_weights())
-    return fixed
-
-
 def xplique(model, layer, targets, size, watch, seed) -> None:
     """Xplique's optimize: Adam on Fourier images, its standard transformations, resized to the network's input."""
     from xplique.features_visualizations import Objective, fft_to_rgb, get_fft_scale, optimize
     from xplique.features_visualizations.preconditioning import to_valid_rgb
 
-    fixed, shape = fixed_network(model, layer, size), (len(targets), size, size, 3)
-    scale = get_fft_scale(size, size, decay_power=0.85)
+    cut = helpers.feature_model(model, layer)
+    fixed = keras.models.clone_model(cut, input_tensors=keras.Input((size, size, 3)))  # it asks for a fixed side
+    fixed.set_weights(cut.get_weights())
+    scale, shape = get_fft_scale(size, size, decay_power=0.85), (len(targets), size, size, 3)
     adam = watch.optimizer(keras.optimizers.Adam, lambda values: to_valid_rgb(fft_to_rgb(shape, values, scale)))
     watch.begin = timeit.default_timer()
     kind = Objective.neuron if layer == "predictions" else Objective.channel
@@ -136,38 +128,13 @@ def xplique(model, layer, targets, size, watch, seed) -> None:
     optimize(goal, adam(0.05), nb_steps=watch.steps, values_range=(-1, 1), custom_shape=(size, size))
 
 
-def maco(model, layer, targets, size, watch, seed) -> None:
-    """MACO (Fel et al. 2023) as Xplique has it, one class after another, with the spectrum of this project's photos."""
-    from xplique.features_visualizations import Objective
-    from xplique.features_visualizations import maco as optimize
-    from xplique.features_visualizations.preconditioning import init_maco_buffer, maco_image_parametrization
-
-    fixed, parts = fixed_network(model, layer, size), []
-    photos = tf.data.Dataset.from_tensor_slices(helpers.natural_inputs(size).images / np.float32(255)).batch(16)
-    magnitude, _ = init_maco_buffer((size, size), photos)
-    for target in targets:
-        parts.append(part := Stopwatch(watch.steps, watch.limit / len(targets)))
-        nadam = part.optimizer(
-            keras.optimizers.Nadam, lambda phase: (maco_image_parametrization(magnitude, phase, (-1, 1))[None] + 1) / 2
-        )
-        with contextlib.suppress(TimeoutError):
-            optimize(Objective.neuron(fixed, layer, target), nadam(1.0), photos, watch.steps, custom_shape=(size, size))
-    steps = min(len(part.seconds) for part in parts)
-    watch.seconds = list(np.sum([part.seconds[:steps] for part in parts], axis=0))
-    kept = [step for step in parts[0].images if all(step in part.images for part in parts)]
-    watch.images = {step: np.concatenate([part.images[step] for part in parts]) for step in kept}
-
-
 PEERS = {"Keras.io": (keras_io, 30), "tf-keras-vis": (tf_keras_vis, 200), "Xplique": (xplique, 256)}  # default steps
 
 
-def seconds_of(action: Callable, times: int) -> float:
-    """Return the median seconds of an action, the first time apart."""
-    return float(np.median(timeit.repeat(action, number=1, repeat=times + 1)[1:]))
-
-
 def compiled_floor(model: keras.Model, channels: list[int], size: int) -> Callable:
-    """Return a step of nothing but the gradient of the cut network, at the side that `maximize` shows it, compiled."""
+    """Return what measures the median seconds of nothing but the gradient of the cut network, compiled, at the side
+    that `maximize` shows it.
+    """
     features_of, one_hot = helpers.feature_model(model, LAYER), tf.one_hot(channels, 512)
     images = tf.random.uniform([len(channels), *2 * [size + 2 * helpers.Transforms().pad], 3], -1, 1)
 
@@ -178,123 +145,76 @@ def compiled_floor(model: keras.Model, channels: list[int], size: int) -> Callab
             score = tf.reduce_sum(tf.reduce_mean(features_of(images), axis=[1, 2]) * one_hot)
         return tape.gradient(score, images)
 
-    return gradient
+    return lambda: float(np.median(timeit.repeat(gradient, number=1, repeat=9)[1:]))
 
 
-def run(contestant: Callable, model, layer, targets, size, watch: Stopwatch, seed: int) -> str:
-    """Run a contestant against the watch; return why it could not be run, or ""."""
+def run(contestant: Callable, model, layer, targets, size, watch: Stopwatch, seed: int) -> None:
+    """Run a contestant against the watch, in silence, until it is done or its time is up."""
     keras.utils.set_random_seed(seed)
-    try:
-        with contextlib.suppress(TimeoutError), contextlib.redirect_stdout(None):
-            contestant(model, layer, targets, size, watch, seed)
-    except Exception as error:  # a peer that is missing or broken is a line in the table, not an end
-        if contestant is this_engine:
-            raise
-        return f"could not be run here: {type(error).__name__} {error}".partition("\n")[0]
-    return ""
+    with contextlib.suppress(TimeoutError), contextlib.redirect_stdout(None):
+        contestant(model, layer, targets, size, watch, seed)
+    print(f"{contestant.__name__}: {layer}, {len(watch.seconds)} steps, {watch.seconds[-1]:.0f} s", flush=True)
 
 
-def channel_table(model: keras.Model, count: int, repeats: int, every: int, quick: bool) -> list[str]:
-    """Return the Markdown table of pictures of `count` channels of LAYER at 128 px, medians of the repeats."""
-    channels = list(range(0, 512, 512 // count))
-    natural = helpers.channel_responses(model, LAYER, helpers.natural_inputs(128).images[::every])
-    contestants = {"this engine": (this_engine, 64), **PEERS}
-    rows: dict[str, list] = {name: [] for name in contestants}
-    for repeat in range(repeats):
-        floor = compiled_floor(model, channels, 128)
-        for name, (contestant, steps) in contestants.items():
-            watch, before = Stopwatch(8 if quick else steps), seconds_of(floor, 8)
-            if words := run(contestant, model, LAYER, channels, 128, watch, repeat):
-                rows[name] = words
-                continue
-            unit, taken = (before + seconds_of(floor, 8)) / 2, np.array(watch.seconds)
+def table(head: str, rows: list[list]) -> list[str]:
+    """Return the lines of a Markdown table."""
+    return [head, "|---" * (head.count("|") - 1) + "|", *("| " + " | ".join(map(str, row)) + " |" for row in rows)]
+
+
+def channel_table(model: keras.Model, quick: bool) -> list[str]:
+    """Return the Markdown table of pictures of channels of LAYER at 128 px, medians of three repeats."""
+    channels = list(range(0, 512, 256 if quick else 64))
+    natural = helpers.channel_responses(model, LAYER, helpers.natural_inputs(128).images[:: 10 if quick else 1])
+    floor, rows = compiled_floor(model, channels, 128), []
+    for name, (contestant, steps) in {"this engine": (this_engine, 64), **PEERS}.items():
+        found = []
+        for repeat in range(1 if quick else 3):
+            watch, before = Stopwatch(16 if quick else steps), floor()
+            run(contestant, model, LAYER, channels, 128, watch, repeat)
+            unit, taken, passed = (before + floor()) / 2, np.array(watch.seconds), np.inf
             early = 8 if contestant is this_engine else len(taken) // 2  # its steps are timed run by run
             each = (taken[-1] - taken[early - 1]) / (len(taken) - early)
-            kept = sorted(watch.images)
-            drives = [helpers.drive(model, LAYER, channels, watch.images[step], natural) for step in kept]
-            medians = [[np.nanmedian(found.drive), np.nanmedian(found.robust)] for found in drives]
-            passed = next(
-                (taken[step - 1] for step, (_, robust) in zip(kept, medians, strict=True) if robust > 1), None
-            )
-            rows[name].append((each / unit, passed or np.inf, taken[-1], len(taken), *medians[-1]))
-            print(f"channels, repeat {repeat + 1} of {repeats}: {name}, {len(taken)} steps, {taken[-1]:.0f} s")
-    lines = [
-        "| | a step, floor = 1 (range) | s to robust drive 1 | at its end: steps, s | drive / robust |",
-        "|---" * 5 + "|",
-    ]
-    for name, found in rows.items():
-        if isinstance(found, str):
-            lines.append(f"| {name} | {found} | | | |")
-            continue
-        ratio, passed, end, steps, drive, robust = np.median(found, axis=0)
+            for step in sorted(watch.images, reverse=True):
+                drives = helpers.drive(model, LAYER, channels, watch.images[step], natural)
+                passed = taken[step - 1] if np.nanmedian(drives.robust) > 1 else passed
+                if step == max(watch.images):
+                    end = np.nanmedian(drives.drive), np.nanmedian(drives.robust)
+            found.append([each / unit, passed, len(taken), taken[-1], *end])
+        ratio, passed, steps, seconds, drive, robust = np.median(found, axis=0)
         low, high = np.min(found, axis=0)[0], np.max(found, axis=0)[0]
         reached = f"{passed:.1f}" if np.isfinite(passed) else "not reached"
-        lines.append(
-            f"| {name} | {ratio:.2f} ({low:.2f}–{high:.2f}) | {reached} | {steps:.0f}, {end:.0f} "
-            f"| {drive:.1f} / {robust:.1f} |"
-        )
-    return lines
+        row = [name, f"{ratio:.2f} ({low:.2f}–{high:.2f})", reached, f"{steps:.0f}, {seconds:.0f}"]
+        rows.append([*row, f"{drive:.1f} / {robust:.1f}"])
+    return table("| | a step, floor = 1 (range) | s to robust drive 1 | at its end: steps, s | drive / robust |", rows)
 
 
-def class_table(model: keras.Model, classes: list[int], quick: bool) -> list[str]:
-    """Return the Markdown table of class pictures at 224 px and what the judges call them.
-
-    Each contestant stands twice: at its own default, and at the snapshot nearest to the engine's seconds.
-    """
-    import judges
-
-    lines = [
-        "| | classes | steps | s an image | Lite0 first / among five | Lite2 first / among five |",
-        "|---" * 6 + "|",
-    ]
-    budget = np.inf
-    for name, (contestant, steps) in {"this engine": (this_engine, 90), **PEERS, "MACO": (maco, 256)}.items():
-        targets = classes[:2] if name == "MACO" else classes  # 32 crops a step
-        watch = Stopwatch(8 if quick else steps, LIMIT * len(targets) / 4)
-        if words := run(contestant, model, "predictions", targets, 224, watch, 0):
-            lines.append(f"| {name} | {words} | | | | |")
-            continue
-        each = np.array(watch.seconds) / len(targets)
-        kept = sorted(watch.images)
-        budget = each[kept[-1] - 1] if name == "this engine" else budget
-        equal = max((step for step in kept if each[step - 1] <= budget), default=kept[0])
-        for step in kept if name == "this engine" else sorted({equal, kept[-1]}):
-            verdicts = judges.judge([Image.fromarray(image) for image in watch.images[step]], targets)
-            words = " | ".join(f"{first:.2f} / {among:.2f}" for first, among in judges.shares(verdicts).values())
-            lines.append(f"| {name} | {len(targets)} | {step} | {each[step - 1]:.1f} | {words} |")
-        print(f"classes: {name}, {len(each)} steps, {each[-1]:.0f} s an image")
-    return lines
+def class_table(model: keras.Model, quick: bool) -> list[str]:
+    """Return the Markdown table of class pictures at 224 px, snapshot by snapshot, and what the judges call them."""
+    classes, rows = list(range(0, 1000, 500 if quick else 125)), []
+    for name, (contestant, steps) in {"this engine": (this_engine, 90), **PEERS}.items():
+        watch = Stopwatch(8 if quick else steps, LIMIT * len(classes) / 4)
+        run(contestant, model, "predictions", classes, 224, watch, 0)
+        for step, images in sorted(watch.images.items()):
+            verdicts = judges.judge([Image.fromarray(image) for image in images], classes)
+            words = [f"{first:.2f} / {among:.2f}" for first, among in judges.shares(verdicts).values()]
+            rows.append([name, step, f"{watch.seconds[step - 1] / len(classes):.1f}", *words])
+    return table("| | steps | s an image | Lite0 first / among five | Lite2 first / among five |", rows)
 
 
 def machine() -> str:
-    """Return the processor, its best speed in a float32 matrix product, and the versions in use."""
-    matrix, info = tf.random.normal([2048, 2048]), Path("/proc/cpuinfo")
+    """Return the cores, their best speed in a float32 matrix product, and the versions in use."""
+    matrix = tf.random.normal([2048, 2048])
     speed = 2 * 2048**3 / min(timeit.repeat(lambda: tf.matmul(matrix, matrix), number=1, repeat=40)) / 1e9
-    lines = info.read_text().splitlines() if info.is_file() else []
-    found = [next((line.split(": ")[1] for line in lines if "model name" in line), "processor unknown")]
-    found += [f"{os.cpu_count()} cores", f"2048 × 2048 matmul {speed:.0f} GFLOP/s", "Python " + sys.version.split()[0]]
-    for package in ("tensorflow", "keras", "tf-keras-vis", "xplique"):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found.append(f"{package} {importlib.metadata.version(package)}")
-    return ", ".join(found)
+    found = [f"{os.cpu_count()} cores", f"2048 × 2048 matmul {speed:.0f} GFLOP/s", "Python " + sys.version.split()[0]]
+    return ", ".join(found + [f"{name} {version(name)}" for name in ("tensorflow", "keras", "tf-keras-vis", "xplique")])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="two channels and classes, eight steps: a smoke run")
-    parser.add_argument("--channels", action="store_true", help="only the table of channels, some ten minutes")
-    arguments = parser.parse_args()
-    quick = arguments.quick
-    words, model = machine(), helpers.load_model()
-    channels = channel_table(model, *((2, 1, 10) if quick else (8, 3, 1)), quick)
-    lines = [words, "", f"Channels of {LAYER}, 128 px:", "", *channels]
+    quick, model = "--quick" in sys.argv, helpers.load_model()
+    lines = [machine(), "", f"Channels of {LAYER}, 128 px:", "", *channel_table(model, quick)]
+    lines += ["", "Classes, 224 px:", "", *class_table(model, quick)]
     (helpers.ROOT / "build").mkdir(exist_ok=True)
-    page = helpers.ROOT / "build" / "bench.md"
-    page.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    if not arguments.channels:
-        classes = class_table(model, list(range(0, 1000, 500 if quick else 125)), quick)
-        lines += ["", "Classes, 224 px:", "", *classes]
-        page.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (helpers.ROOT / "build" / "bench.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(["", *lines]))
 
 
