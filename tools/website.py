@@ -20,13 +20,6 @@ ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 ATLAS = ROOT / "data" / "atlas"
 TEMPLATES = Path(__file__).resolve().parent / "website"
-BLURBS = {
-    "01": "From the photo to the answer: the blocks that ResNet50V2 is made of, and how far each of them sees.",
-    "02": "One photo on its way through the network: what each stage keeps of it, and what it throws away.",
-    "03": "The weights themselves: what the first filters look for, and how later ones are wired from them.",
-    "04": "Start from noise, ask one channel for more, and watch a picture appear.",
-    "05": "Can a picture of a filter be trusted? Ways to find out, and a checklist.",
-}
 STAGES = {
     "conv2_block3_out": ("conv2", "Fine textures: lines, grids and dots, and the borders between two colours."),
     "conv3_block4_out": ("conv3", "Lines have become patterns: meshes, scales, ripples, curls."),
@@ -41,7 +34,8 @@ def make_site(executed: Path, site: Path) -> None:
     shutil.rmtree(site, ignore_errors=True)
     for folder in ("pictures", "data"):
         (site / folder).mkdir(parents=True)
-    cards, pictures = [], ROOT / "data" / "pictures"
+    cards, pictures, readme = [], ROOT / "data" / "pictures", (ROOT / "README.md").read_text(encoding="utf-8")
+    blurbs = dict(re.findall(r'(?m)^\| \[<img src="data/pictures/(\d\d)\.jpg".* \| ([^|]+) \|$', readme))
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
         done, number = executed / path.name, path.stem[:2]
         notebook = nbformat.read(done if done.exists() else path, as_version=4)
@@ -49,10 +43,10 @@ def make_site(executed: Path, site: Path) -> None:
         head = notebook.cells[0].source
         title, alt = re.search(r"(?m)^# (.+)$", head)[1], re.search(rf"!\[([^]]*)\]\([^)]*{number}\.jpg\)", head)[1]
         shutil.copy(pictures / f"{number}.jpg", site / "pictures")
-        cards.append(card(f"{path.stem}.html", f"pictures/{number}.jpg", alt, title, BLURBS[number]))
+        cards.append(card(f"{path.stem}.html", f"pictures/{number}.jpg", alt, title, html.escape(blurbs[number])))
     about = nbformat.v4.new_markdown_cell((ROOT / "data" / "README.md").read_text(encoding="utf-8"))
     write_page(nbformat.v4.new_notebook(cells=[about]), "README", site / "data")
-    alt = re.search(r"!\[([^]]+)\]\(data/pictures/ladder\.jpg\)", (ROOT / "README.md").read_text(encoding="utf-8"))[1]
+    alt = re.search(r"!\[([^]]+)\]\(data/pictures/ladder\.jpg\)", readme)[1]
     shutil.copy(pictures / "ladder.jpg", site / "pictures")
     width, height = Image.open(pictures / "ladder.jpg").size
     words = {"alt": html.escape(alt), "ladder": "pictures/ladder.jpg", "width": width, "height": height}

@@ -31,11 +31,7 @@ IDLE = '.jp-Notebook-ExecutionIndicator[data-status="idle"]'
 def lab(tmp_path_factory):
     """JupyterLab on copies without outputs, with settings of its own: a function from a notebook to its address."""
     home = tmp_path_factory.mktemp("lab")
-    project = home / "project"
-    shutil.copytree(ROOT / "data", project / "data", ignore=shutil.ignore_patterns("*.h5", "probe", "atlas"))
-    for module in ("helpers.py", "drawing.py"):  # helpers finds its data next to the file that is meant
-        (project / module).symlink_to(ROOT / module)
-    (project / "notebooks").mkdir()
+    project = shutil.copytree(ROOT, home / "project", ignore=shutil.ignore_patterns(".*", "build"))
     long = stored("04")
     long.cells = [code(long)[0], nbformat.v4.new_code_cell(LONG)]  # the setup cell, and one to interrupt
     for name, notebook in {"01": stored("01"), "long": long}.items():
