@@ -12,8 +12,6 @@ import helpers
 
 CAT = helpers.IMAGES / "cat.jpg"
 
-# -------------------------------------------------------------------------------------------------------------- data
-
 
 def test_photos_labels_and_class_names():
     names = helpers.class_names()
@@ -41,9 +39,6 @@ def test_every_data_file_has_its_published_hash_and_a_line_of_provenance():
     assert len(photos) > 30 and {(Image.open(path).size, Image.open(path).mode) for path in probe} == {
         ((192, 192), "RGB")
     }
-
-
-# ------------------------------------------------------------------------------------------- good and bad photos
 
 
 @pytest.fixture
@@ -157,9 +152,6 @@ def test_preprocess_is_inverted_and_leaves_its_argument_alone():
 def test_arrays_that_are_no_images(array, words):
     with pytest.raises(ValueError, match=words):
         helpers.preprocess(array)
-
-
-# ---------------------------------------------------------------------------------------------------- natural inputs
 
 
 def test_natural_inputs():

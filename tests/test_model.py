@@ -22,8 +22,6 @@ TABLE = {  # receptive field, stride, positions an axis of 224 px that no zero p
 }
 CAT = helpers.IMAGES / "cat.jpg"
 
-# ------------------------------------------------------------------------------------------------------------ layers
-
 
 def test_any_side_from_32_up_frozen_in_inference_mode(model):
     for side in (32, 57, 300):
@@ -50,9 +48,6 @@ def test_layers_and_channels_that_do_not_exist(model):
         with pytest.raises(ValueError, match=r"channels 0 to 511"):
             helpers.check_channel(model, "conv3_block4_out", channel)
     assert helpers.check_channel(model, "conv3_block4_out", np.int64(511)) == 511
-
-
-# ------------------------------------------------------------------------------------------------- receptive fields
 
 
 @pytest.mark.parametrize("layer", TABLE)
@@ -91,9 +86,6 @@ def test_field_of_other_networks_and_layers_without_one(model):
     ):
         with pytest.raises(ValueError, match=words):
             helpers.receptive_field(network, layer)
-
-
-# ------------------------------------------------------------------------------------------------------- weights
 
 
 def test_keras_reads_the_embedded_file_and_both_see_cat_and_coffee(model):

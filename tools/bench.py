@@ -11,8 +11,6 @@ the network cut at the layer, compiled, at the side that the engine's network se
 contestant, and a ratio is to these neighbours.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys

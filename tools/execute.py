@@ -4,8 +4,6 @@ python tools/execute.py execute [--only 03]    refresh the stored outputs
 python tools/execute.py run [--only 03]        write build/notebooks/*.ipynb and build/site/index.html
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys
@@ -45,22 +43,19 @@ def execute(path: Path, change: Callable | None = None) -> nbformat.NotebookNode
     os.environ.setdefault("TQDM_DISABLE", "1")  # a progress bar would leave blanks in a stored output
     if change:
         change(notebook)
-    code = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
 
     def progress(cell: nbformat.NotebookNode, cell_index: int) -> None:
-        if cell_index in code and sys.stdout.isatty():
-            print(f"\r{path.name}  cell {code.index(cell_index) + 1}/{len(code)}", end="", flush=True)
+        if sys.stdout.isatty():
+            print(f"\r{path.name}  cell {cell_index + 1}/{len(notebook.cells)}", end="", flush=True)
 
     options = {"timeout": 1200, "record_timing": False, "coalesce_streams": True, "on_cell_start": progress}
     try:
         NotebookClient(notebook, resources={"metadata": {"path": str(NOTEBOOKS)}}, **options).execute()
-    except CellExecutionError as error:
-        raise NotebookError(f"{path.name} failed:\n{error}") from None
-    except CellTimeoutError:
-        raise NotebookError(f"{path.name} failed: a cell took longer than twenty minutes") from None
     except DeadKernelError:
         raise NotebookError(f"{path.name} failed: its kernel died, most often for want of memory (2.5 GB)") from None
-    print(f"\r{path.name}  {len(code)} cells, {time.perf_counter() - started:.0f} s", flush=True)
+    except (CellExecutionError, CellTimeoutError) as error:
+        raise NotebookError(f"{path.name} failed:\n{error}") from None
+    print(f"\r{path.name}  {len(notebook.cells)} cells, {time.perf_counter() - started:.0f} s", flush=True)
     notebook.metadata = nbformat.from_dict(METADATA)
     return notebook
 

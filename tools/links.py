@@ -4,8 +4,6 @@ It is kept in tools/repository.txt, and stands in the links to Colab and in the 
 the workflow `address` does this by itself. Outputs stay as they are, so nothing has to be executed again.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from pathlib import Path

@@ -5,8 +5,6 @@ python tools/trials.py variants [--only 03]   to its end with another photo, lay
 python tools/trials.py repeat [--only 03]     twice in a row: the same text, and images that hardly differ
 """
 
-from __future__ import annotations
-
 import argparse
 import base64
 import io

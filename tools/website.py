@@ -3,8 +3,6 @@
 python tools/website.py    of the notebooks as they are stored; `make run` does it with those that it has executed
 """
 
-from __future__ import annotations
-
 import html
 import json
 import re
@@ -64,8 +62,6 @@ def card(link: str, picture: str, alt: str, title: str, blurb: str) -> str:
     return f'<li><a href="{link}"><img src="{picture}" alt="{alt}"><div><h3>{title}</h3><p>{blurb}</p></div></a></li>'
 
 
-# ------------------------------------------------------------------------------------------------- notebooks as pages
-
 # nbconvert cuts code off at a narrow screen's edge, and breaks the lines of printed tables wherever that edge falls.
 PHONE = """.jp-InputArea-editor { overflow-x: auto }
 @media (max-width: 600px) { .jp-Notebook pre { white-space: pre !important; overflow-x: auto } }"""
@@ -102,9 +98,6 @@ def write_page(notebook: nbformat.NotebookNode, name: str, folder: Path) -> None
     page = re.sub("<body[^>]*>", rf"\g<0>{link}", to_html(notebook, name), count=1)
     page = re.sub(r'(src|href)="\.\./(?!index)([^"#]+)', brought, page)
     (folder / f"{name}.html").write_text(page, encoding="utf-8")
-
-
-# ---------------------------------------------------------------------------------------------------------- the atlas
 
 
 def make_atlas(site: Path) -> str:
