@@ -128,12 +128,9 @@ def make_probe(source: Image.Image, crop: str) -> bytes:
 
 def labels(photos: list[SimpleNamespace]) -> str:
     """Return data/probe/labels.csv."""
-    lines = ["file,kind,object,class_index,class_name\n"]
-    for photo in (photo for photo in photos if photo.file.startswith("probe/")):
-        _, kind, name = photo.file.split("/")
-        thing = name[:-7].replace("_", " ")
-        lines.append(f"{kind}/{name},{kind},{thing},{photo.class_index},{photo.class_name}\n")
-    return "".join(lines)
+    rows = [[*p.file.split("/")[1:], p.class_index, p.class_name] for p in photos if p.file.startswith("probe/")]
+    lines = [f"{kind}/{name},{kind},{name[:-7].replace('_', ' ')},{index},{what}\n" for kind, name, index, what in rows]
+    return "".join(["file,kind,object,class_index,class_name\n", *lines])
 
 
 def sums() -> str:

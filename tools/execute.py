@@ -70,21 +70,26 @@ def build(paths: list[Path], folder: Path) -> None:
     print(f"executed notebooks: {executed}\nopen this in a browser: {folder / 'site' / 'index.html'}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["run", "execute"])
+def arguments(words: str, commands: list[str]) -> argparse.Namespace:
+    """Return the arguments of the command line, `command` and `only`; `words` are what --help shows."""
+    parser = argparse.ArgumentParser(description=words, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=commands)
     parser.add_argument("--only", default="", metavar="NN", help="only the notebooks whose names start so, e.g. 03")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = arguments(__doc__, ["run", "execute"])
     weights = os.environ.get("RESNET50V2_WEIGHTS") or "transplant"
     if Path(weights).expanduser().is_file():  # the notebooks run in a folder of their own
         os.environ["RESNET50V2_WEIGHTS"] = str(Path(weights).expanduser().resolve())
     if weights == "transplant":  # the text is about these weights only
         os.environ.setdefault("CHECKS", "strict")
     try:
-        if arguments.command == "run":
-            build(chosen(arguments.only), ROOT / "build")
+        if given.command == "run":
+            build(chosen(given.only), ROOT / "build")
         else:
-            for path in chosen(arguments.only):
+            for path in chosen(given.only):
                 path.write_text(nbformat.writes(execute(path)) + "\n", encoding="utf-8", newline="\n")
     except NotebookError as error:
         sys.exit(f"\r{error}")

@@ -14,11 +14,6 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "notebooks").glob("*.ipynb"))]
 ADDRESS = re.compile(r"(?:(?<=google\.com/github/)|(?<=--depth 1 https://github\.com/))[\w.-]+/[\w.-]+")
 
 
-def addresses(text: str) -> list[str]:
-    """Return every address of the repository in the text of a page, "owner/name" each."""
-    return ADDRESS.findall(text)
-
-
 def stamped(text: str, address: str) -> str:
     """Return the text of a page with its addresses replaced by another."""
     return ADDRESS.sub(address, text)

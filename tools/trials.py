@@ -5,7 +5,6 @@ python tools/trials.py variants [--only 03]   to its end with another photo, lay
 python tools/trials.py repeat [--only 03]     twice in a row: the same text, and images that hardly differ
 """
 
-import argparse
 import base64
 import io
 import itertools
@@ -18,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import nbformat
 import numpy as np
-from execute import ROOT, NotebookError, chosen, execute
+from execute import ROOT, NotebookError, arguments, chosen, execute
 from PIL import Image
 
 TOLERANCE = 2.0  # of 255: the mean absolute difference up to which two images count as the same
@@ -115,13 +114,10 @@ def repeat(path: Path) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["variants", "repeat"])
-    parser.add_argument("--only", default="", metavar="NN", help="only the notebooks whose names start so, e.g. 03")
-    arguments, failed = parser.parse_args(), []
-    for path in chosen(arguments.only):
+    given, failed = arguments(__doc__, ["variants", "repeat"]), []
+    for path in chosen(given.only):
         try:
-            failed += (try_variants if arguments.command == "variants" else repeat)(path)
+            failed += (try_variants if given.command == "variants" else repeat)(path)
         except NotebookError as error:
             failed.append(str(error))
     sys.exit("\n".join(failed) or 0)

@@ -41,44 +41,29 @@ def lab(tmp_path_factory):
     (home / "overrides.json").write_text(json.dumps(SETTINGS))
     places = {f"JUPYTER_{name}_DIR": str(home / name) for name in ("CONFIG", "DATA", "RUNTIME")}
     options = [f"--LabApp.app_settings_dir={home}", f"--ServerApp.root_dir={project}", "--ServerApp.allow_root=True"]
-    with (
-        (home / "log").open("w") as log,
-        subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", "--no-browser", *options],
-            env=os.environ | places | {"IPYTHONDIR": str(home / "ipython"), "TQDM_DISABLE": ""},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        ) as server,
-    ):
+    environment = os.environ | places | {"IPYTHONDIR": str(home / "ipython"), "TQDM_DISABLE": ""}
+    words = [sys.executable, "-m", "jupyterlab", "--no-browser", *options]
+    with subprocess.Popen(words, env=environment) as server:  # pytest shows what it says where a test fails
         try:
             for _ in range(120):
                 running = list(list_running_servers(home / "RUNTIME"))
                 if running or server.poll() is not None:
                     break
                 time.sleep(0.5)
-            assert running, f"JupyterLab did not start:\n{(home / 'log').read_text()}"
             address = "{url}lab/tree/notebooks/{{}}.ipynb?reset&token={token}".format(**running[0])
             yield address.format  # `reset`: one tab
         finally:
             server.terminate()  # it ends its kernels
 
 
-@pytest.fixture
-def opened(browser, lab):
-    """A function that opens a notebook, waits for its kernel and runs all cells."""
-    pages = []
-
-    def run_all(name):
-        pages.append(page := browser.new_page(viewport={"width": 1280, "height": 900}))
-        page.goto(lab(name))
-        page.get_by_text("(ipykernel) | Idle").wait_for(timeout=90_000)  # the circle is empty before there is one
-        for entry in ("Run", "Run All Cells"):
-            page.get_by_role("menuitem", name=entry, exact=True).click()
-        return page
-
-    yield run_all
-    for page in pages:
-        page.close()
+def run_all(browser, address):
+    """Open a notebook, wait for its kernel, run all cells, and return the page."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(address)
+    page.get_by_text("(ipykernel) | Idle").wait_for(timeout=90_000)  # the circle is empty before there is one
+    for entry in ("Run", "Run All Cells"):
+        page.get_by_role("menuitem", name=entry, exact=True).click()
+    return page
 
 
 def boxes(page):
@@ -86,8 +71,8 @@ def boxes(page):
     return page.locator(f"{RED}, .jp-Dialog, .Toastify__toast").all_inner_texts()
 
 
-def test_run_all_cells(opened):
-    notebook, page = stored("01"), opened("01")
+def test_run_all_cells(browser, lab):
+    notebook, page = stored("01"), run_all(browser, lab("01"))
     done = page.locator(".jp-CodeCell .jp-InputPrompt").last.get_by_text(f"[{len(code(notebook))}]:")
     done.or_(page.locator(RED)).first.wait_for(timeout=600_000)
     page.locator(IDLE).wait_for()
@@ -98,8 +83,8 @@ def test_run_all_cells(opened):
     assert page.evaluate(broken) == []
 
 
-def test_progress_interruption_and_running_again(opened):
-    page = opened("long")
+def test_progress_interruption_and_running_again(browser, lab):
+    page = run_all(browser, lab("long"))
     cell = page.locator(".jp-CodeCell").last
     error, picture = cell.locator(RED), cell.locator(".jp-OutputArea-output img")
 
