@@ -79,7 +79,8 @@ def test_weights_are_found_from_where_the_command_was_given(tmp_path, monkeypatc
 def test_no_bar_is_stored_and_a_cell_that_fails_is_told_in_words(tmp_path, monkeypatch):
     monkeypatch.delenv("TQDM_DISABLE")
     for name, code in (("bar", "import tqdm; print(*tqdm.tqdm([1, 2]))"), ("broken", "1 / 0")):
-        nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)]), tmp_path / f"{name}.ipynb")
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+        nbformat.write(notebook, tmp_path / f"{name}.ipynb")
     (cell,) = execute.execute(tmp_path / "bar.ipynb").cells
     assert [(output.name, output.text) for output in cell.outputs] == [("stdout", "1 2\n")]
     with pytest.raises(execute.NotebookError, match=r"broken\.ipynb failed:(.|\n)*ZeroDivisionError"):

@@ -1,13 +1,11 @@
 """Time activation maximization by this project and its peers in one run.
 
 `make bench` measures for some twenty minutes, into build/bench.md; with QUICK=1 it is a smoke run whose figures mean
-nothing.
-
-Same weights and channels for all, at 128 px; the rest is each contestant's own default. How strong the pictures are is
-told by one measure, helpers.drive. Each contestant is run from the start for an eighth, a half and all of its steps;
-what a step takes is told by the first and the last of these runs. Compiling is on the clock. The floor is the bare
-gradient of the network cut at the layer, compiled, at the side that the engine's network sees; it runs before and
-after each contestant, and a ratio is to these neighbours.
+nothing. Same weights and channels for all, at 128 px; the rest is each contestant's own default. How strong the
+pictures are is told by helpers.drive. Each contestant is run from the start for an eighth, a half and all of its
+steps; what a step takes is told by the first and the last of these runs. The floor is the bare gradient of the network
+cut at the layer, compiled, at the side that the engine's network sees; it runs before and after each contestant, and a
+ratio is to these.
 """
 
 import contextlib
@@ -76,9 +74,7 @@ PEERS = {"Keras.io": (keras_io, 30), "tf-keras-vis": (tf_keras_vis, 200), "Xpliq
 
 
 def compiled_floor(model: keras.Model, channels: list[int]) -> Callable:
-    """Return what measures the median seconds of nothing but the gradient of the cut network, compiled, at the side
-    that `maximize` shows it.
-    """
+    """Return what measures the median seconds of the gradient of the cut network, compiled, and of nothing else."""
     features_of, one_hot = helpers.feature_model(model, LAYER), tf.one_hot(channels, 512)
     images = tf.random.uniform([len(channels), *2 * [SIZE + 2 * helpers.Transforms().pad], 3], -1, 1)
 
@@ -93,9 +89,7 @@ def compiled_floor(model: keras.Model, channels: list[int]) -> Callable:
 
 
 def runs(contestant: Callable, model: keras.Model, channels: list[int], steps: int, seed: int) -> dict[int, tuple]:
-    """Run a contestant from the start for an eighth, a half and all of its steps; return, for each number of steps, the
-    seconds and the 8-bit images.
-    """
+    """Run a contestant for an eighth, a half and all of its steps; return {steps: (seconds, 8-bit images)}."""
     found = {}
     for count in (steps // 8, steps // 2, steps):
         keras.utils.set_random_seed(seed)

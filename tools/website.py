@@ -30,7 +30,7 @@ STAGES = {
 def make_site(executed: Path, site: Path) -> None:
     """Write the whole site; a notebook's page shows the one in `executed`, or else the stored one."""
     shutil.rmtree(site, ignore_errors=True)
-    for folder in ("pictures", "data"):
+    for folder in ("pictures", "data", "atlas", "photos"):
         (site / folder).mkdir(parents=True)
     cards, pictures, readme = [], ROOT / "data" / "pictures", (ROOT / "README.md").read_text(encoding="utf-8")
     blurbs = dict(re.findall(r'(?m)^\| \[<img src="data/pictures/(\d\d)\.jpg".* \| ([^|]+) \|$', readme))
@@ -102,8 +102,6 @@ def write_page(notebook: nbformat.NotebookNode, name: str, folder: Path) -> None
 
 def make_atlas(site: Path) -> str:
     """Write the atlas' pages; return the front page's part on them."""
-    for folder in ("atlas", "photos"):
-        (site / folder).mkdir()
     layers = {page.stem: write_layer(page, site) for page in sorted(ATLAS.glob("*.json"))}
     for path in sorted((ROOT / "data" / "images").glob("*.jpg")):
         photo = Image.open(path).convert("RGB")

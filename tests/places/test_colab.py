@@ -30,17 +30,13 @@ def test_notebook_runs_to_its_end_and_draws_every_figure(tmp_path, path):
         folder.mkdir(parents=True)
     (package / "__init__.py").touch()
     (startup / "colab.py").write_text("import google.colab\n")
-    local = {
-        "GIT_CONFIG_KEY_0": f"url.{ROOT.as_uri()}.insteadOf",
-        "GIT_CONFIG_VALUE_0": f"https://github.com/{ADDRESS}",
-    }
-    local |= {"GIT_CONFIG_COUNT": "1", "PYTHONPATH": str(tmp_path), "IPYTHONDIR": str(tmp_path)}
+    local = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.{ROOT.as_uri()}.insteadOf"}
+    local |= {"GIT_CONFIG_VALUE_0": f"https://github.com/{ADDRESS}"}
+    local |= {"PYTHONPATH": str(tmp_path), "IPYTHONDIR": str(tmp_path)}
     ours = {name: value for name, value in os.environ.items() if name not in ("RESNET50V2_WEIGHTS", "CHECKS")}
 
     notebook = nbformat.reads(links.stamped(path.read_text(encoding="utf-8"), ADDRESS), as_version=4)
     stored = figures(notebook)
-    for cell in code(notebook):
-        cell.outputs = []
     notebook.cells.append(nbformat.v4.new_code_cell(code(notebook)[0].source))  # the setup cell once more
     nbformat.write(notebook, content / "notebook.ipynb")
     words = [PYTHON.with_name("jupyter-execute"), "--inplace", "--timeout=1200", content / "notebook.ipynb"]

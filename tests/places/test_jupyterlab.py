@@ -104,7 +104,6 @@ def test_progress_interruption_and_running_again(browser, lab):
     error.wait_for()
     page.locator(IDLE).wait_for()
     assert "KeyboardInterrupt" in error.inner_text() and picture.count() == 0
-    page.screenshot(path=SCREENSHOTS / "jupyterlab-interrupted.png")
 
     cell.locator(".cm-content").click()
     page.keyboard.press("Control+Enter")
@@ -112,6 +111,5 @@ def test_progress_interruption_and_running_again(browser, lab):
     later_step(later_step(0))
     picture.wait_for(timeout=300_000)
     page.locator(IDLE).wait_for()
-    page.screenshot(path=SCREENSHOTS / "jupyterlab-again.png")
     assert boxes(page) == []
     assert len("".join(cell.locator(".jp-OutputArea-output pre").all_inner_texts()).strip().splitlines()) <= 1
