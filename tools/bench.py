@@ -3,9 +3,9 @@
 `make bench` measures for some twenty minutes, into build/bench.md; with QUICK=1 it is a smoke run whose figures mean
 nothing. Same weights and channels for all, at 128 px; the rest is each contestant's own default. How strong the
 pictures are is told by helpers.drive. Each contestant is run from the start for an eighth, a half and all of its
-steps; what a step takes is told by the first and the last of these runs. The floor is the bare gradient of the network
-cut at the layer, compiled, at the side that the engine's network sees; it runs before and after each contestant, and a
-ratio is to these.
+steps; what a step takes is told by the last two of these runs. The floor is the bare gradient of the network cut at
+the layer, compiled, at the side that the engine's network sees; it runs before and after each contestant, and a ratio
+is to these.
 """
 
 import contextlib
@@ -111,11 +111,11 @@ def measure(model: keras.Model, quick: bool) -> list[str]:
         for repeat in range(1 if quick else 3):
             before = floor()
             found = runs(contestant, model, channels, steps, repeat)
-            unit, (first, _, end) = (before + floor()) / 2, (seconds for seconds, _ in found.values())
+            unit, (_, half, end) = (before + floor()) / 2, (seconds for seconds, _ in found.values())
             drives = [helpers.drive(model, LAYER, channels, images, natural) for _, images in found.values()]
             robust = [np.nanmedian(drive.robust) for drive in drives]
             passed = (seconds for (seconds, _), value in zip(found.values(), robust, strict=True) if value > 1)
-            each = (end - first) / (steps - steps // 8)
+            each = (end - half) / (steps - steps // 2)
             measured.append([each / unit, next(passed, np.inf), end, np.nanmedian(drives[-1].drive), robust[-1]])
         ratio, reached, end, drive, robust = np.median(measured, axis=0)
         low, high = np.min(measured, axis=0)[0], np.max(measured, axis=0)[0]
