@@ -14,7 +14,7 @@ from conftest import ROOT
 def test_the_address_is_the_same_everywhere():
     address = links.PLACE.read_text(encoding="utf-8").strip()
     for page in links.PAGES:
-        found = links.addresses(page.read_text(encoding="utf-8"))
+        found = links.ADDRESS.findall(page.read_text(encoding="utf-8"))
         assert found and set(found) == {address}, f"{page.name}: make links REPO={address} stamps {address}"
 
 
@@ -22,7 +22,7 @@ def test_the_address_is_the_same_everywhere():
 def test_stamping_changes_the_address_and_nothing_else(path):
     text, address = path.read_text(encoding="utf-8"), links.PLACE.read_text(encoding="utf-8").strip()
     other = links.stamped(text, "some-body/a.fork")
-    assert links.addresses(other) == ["some-body/a.fork"] * 2  # the badge and the setup cell
+    assert links.ADDRESS.findall(other) == ["some-body/a.fork"] * 2  # the badge and the setup cell
     assert links.stamped(other, address) == text
 
 
@@ -52,4 +52,4 @@ def test_the_workflow_stamps_a_fork_with_one_commit(tmp_path):
         run(job["steps"][-1]["run"])
     assert run("git log --format=%s origin/main") == "Stamp the address some-body/a.fork\nfirst\n"
     for page in ("README.md", *(f"notebooks/{path.name}" for path in links.PAGES[1:])):
-        assert set(links.addresses(run(f"git show origin/main:{page}"))) == {"some-body/a.fork"}
+        assert set(links.ADDRESS.findall(run(f"git show origin/main:{page}"))) == {"some-body/a.fork"}

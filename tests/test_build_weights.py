@@ -1,6 +1,5 @@
 """tools/build_weights.py, with random teachers: the transplant where it is exact, the fidelity report, bad input."""
 
-import json
 import shutil
 
 import keras
@@ -64,36 +63,19 @@ def test_fidelity_by_hand():
     assert np.isnan(build_weights.fidelity(teacher[:1], student[:1])[2])  # of the first the teacher is not sure
 
 
-def test_from_package_to_a_file_that_load_model_reads(teacher, tmp_path, capsys):
-    """The package: old names, an epsilon of 1e-3, and one run of bytes in two shards."""
-    weights, layers, data, out = [], [], [], tmp_path / "new" / "mine.weights.h5"
-    for layer in (layer for layer in teacher.layers if layer.weights):
-        name, values = build_weights.package_name(layer.name), layer.get_weights()
-        if len(values) == 4:
-            layers.append({"config": {"name": name, "epsilon": 1e-3}})
-            values[3] = values[3] + layer.epsilon - 1e-3  # the same function
-        weights += [{"name": f"{name}/{w.name}", "shape": list(w.shape)} for w in layer.weights]
-        data += [np.float32(array).tobytes() for array in values]
-    topology = {"model_config": {"config": {"layers": layers}}}
-    manifest = [{"paths": ["1.bin", "2.bin"], "weights": weights}]
-    (tmp_path / "model.json").write_text(json.dumps({"modelTopology": topology, "weightsManifest": manifest}))
-    (tmp_path / "1.bin").write_bytes(b"".join(data)[:1001])
-    (tmp_path / "2.bin").write_bytes(b"".join(data)[1001:])
+def test_from_the_teachers_file_to_one_that_load_model_reads(teacher, tmp_path, capsys):
+    out, source = tmp_path / "new" / "mine.weights.h5", str(tmp_path / "teacher.weights.h5")
+    full = keras.applications.ResNet50(weights=None)
+    full.set_weights(teacher.get_weights())
+    full.save_weights(source)
+    read = build_weights.load_teacher(source)
+    np.testing.assert_allclose(read(noise(1)), teacher(noise(1)), rtol=0, atol=1e-3)
     for name in ("cat.jpg", "dog.jpg", "coffee.jpg"):
         shutil.copy(helpers.IMAGES / name, tmp_path)
-    command = ["--photos", str(tmp_path), "--out", str(out), "--teacher", str(tmp_path)]
-    build_weights.main(command)
+    build_weights.build(str(tmp_path), out, source)
     report = capsys.readouterr().out
     assert report.count("the teacher's top-1 on") == 3 and f"as written to {out}" in report
     assert out.stat().st_size < 60e6  # float16
-    read = build_weights.load_teacher(str(tmp_path))
-    np.testing.assert_allclose(read(noise(1)), teacher(noise(1)), rtol=0, atol=1e-3)
-    (tmp_path / "2.bin").write_bytes(b"1234")
-    for change, words in (
-        ([], "a new file"),
-        (["--out", "name.h5"], "weights.h5"),
-        (["--out", "x.weights.h5"], "holds no complete model"),
-        (["--out", "x.weights.h5", "--photos", str(tmp_path / "new")], "no photos in"),
-    ):
-        with pytest.raises(SystemExit, match=f"^build_weights: .*{words}"):
-            build_weights.main(command + change)
+    for name in (out, tmp_path / "name.h5"):
+        with pytest.raises(ValueError, match="a new file that ends in"):
+            build_weights.build(str(tmp_path), name, source)

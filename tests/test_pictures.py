@@ -151,13 +151,10 @@ def test_a_model_is_freed_after_its_last_user():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"layer": "lineal"}, "nearest names are linear"),
-        ({"channels": 6}, "channels 0 to 5, not 6"),
         ({"channels": []}, "channels is empty"),
         ({"channels": [[0], [1]]}, "nested"),
         ({"channels": np.array([False, True])}, "channels 0 to 5, not False"),
         ({"size": 33}, "even"),
-        ({"size": 32.0}, "size=32.0"),
         ({"steps": 0}, "steps=0"),
         ({"parameterization": "wavelets"}, "'fourier' or 'pixels'"),
         ({"objective": "layer"}, "'channel', 'neuron'"),
@@ -166,7 +163,6 @@ def test_a_model_is_freed_after_its_last_user():
         ({"diversity": np.nan}, "diversity=nan"),
         ({"layer": "predictions", "diversity": 1.0}, "has no positions"),
         ({"channels": [0] * 999, "diversity": 1.0}, "at most"),
-        ({"transforms": (12, 8.0, 1.0)}, "pass Transforms"),
         ({"transforms": (np.nan, 8.0, 0.1)}, "pass Transforms"),
         ({"transforms": (-1, 0, 0)}, "leave 32 px"),
         ({"transforms": "none"}, "or None"),
@@ -195,6 +191,12 @@ def test_the_recipe_beats_the_bare_ascent_in_robust_drive(model, layer):
     images = [helpers.maximize(model, layer, channels, steps=32, **options).images for options in (bare, {})]
     found = [helpers.drive(model, layer, channels, made, natural).robust for made in images]
     assert np.median(found[1]) > 1.2 * np.median(found[0])
+
+
+def test_inverting_conv1_gives_the_photo_back(model):
+    photo = helpers.load_image(helpers.IMAGES / "cat.jpg", 96)
+    image = helpers.invert(model, "conv1_conv", photo).images[0]
+    assert np.corrcoef(photo.ravel(), image.ravel())[0, 1] >= 0.9
 
 
 def test_inverting_conv1_gives_the_photo_back(model):

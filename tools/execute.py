@@ -4,8 +4,6 @@ python tools/execute.py execute [--only 03]    refresh the stored outputs
 python tools/execute.py run [--only 03]        write build/notebooks/*.ipynb and build/site/index.html
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys
@@ -33,10 +31,7 @@ class NotebookError(Exception):
 def chosen(only: str) -> list[Path]:
     """Return the notebooks whose file name starts with `only`, all of them for an empty string."""
     found = sorted(NOTEBOOKS.glob(f"{only}*.ipynb"))
-    if not found:
-        names = ", ".join(path.name for path in sorted(NOTEBOOKS.glob("*.ipynb")))
-        sys.exit(f"no notebook starts with {only!r}: there are {names}")
-    return found
+    return found or sys.exit(f"no notebook starts with {only!r}: say 03, or nothing for all")
 
 
 def execute(path: Path, change: Callable | None = None) -> nbformat.NotebookNode:
@@ -45,53 +40,24 @@ def execute(path: Path, change: Callable | None = None) -> nbformat.NotebookNode
     `change`, if given, alters the notebook before it is run. Raises NotebookError where a cell fails.
     """
     notebook, started = nbformat.read(path, as_version=4), time.perf_counter()
+    os.environ.setdefault("TQDM_DISABLE", "1")  # a progress bar would leave blanks in a stored output
     if change:
         change(notebook)
-    code = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
 
     def progress(cell: nbformat.NotebookNode, cell_index: int) -> None:
-        if cell_index in code and sys.stdout.isatty():
-            print(f"\r{path.name}  cell {code.index(cell_index) + 1}/{len(code)}", end="", flush=True)
+        if sys.stdout.isatty():
+            print(f"\r{path.name}  cell {cell_index + 1}/{len(notebook.cells)}", end="", flush=True)
 
     options = {"timeout": 1200, "record_timing": False, "coalesce_streams": True, "on_cell_start": progress}
     try:
         NotebookClient(notebook, resources={"metadata": {"path": str(NOTEBOOKS)}}, **options).execute()
-    except CellExecutionError as error:
-        raise NotebookError(f"{path.name} failed:\n{error}") from None
-    except CellTimeoutError:
-        raise NotebookError(f"{path.name} failed: a cell took longer than twenty minutes") from None
     except DeadKernelError:
         raise NotebookError(f"{path.name} failed: its kernel died, most often for want of memory (2.5 GB)") from None
-    print(f"\r{path.name}  {len(code)} cells, {time.perf_counter() - started:.0f} s", flush=True)
-    for index in code:
-        notebook.cells[index].outputs = list(filter(None, map(settled, notebook.cells[index].outputs)))
+    except (CellExecutionError, CellTimeoutError) as error:
+        raise NotebookError(f"{path.name} failed:\n{error}") from None
+    print(f"\r{path.name}  {len(notebook.cells)} cells, {time.perf_counter() - started:.0f} s", flush=True)
     notebook.metadata = nbformat.from_dict(METADATA)
     return notebook
-
-
-def settled(output: nbformat.NotebookNode) -> nbformat.NotebookNode | None:
-    """Return an output as a terminal shows it in the end: what follows a carriage return overwrites the line.
-
-    None for a stream that leaves nothing to be seen, as a progress bar does that clears itself.
-    """
-    if "\r" in output.get("text", ""):
-        lines = output.text.split("\n")
-        for number, line in enumerate(lines):
-            shown = ""
-            for part in line.split("\r"):
-                shown = part + shown[len(part) :]
-            lines[number] = shown.rstrip() if "\r" in line else line
-        output.text = "\n".join(lines)
-        if not output.text.strip():
-            return None
-    return output
-
-
-def refresh(paths: list[Path]) -> None:
-    """Execute notebooks in place."""
-    for path in paths:
-        notebook = execute(path)
-        path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
 
 
 def build(paths: list[Path], folder: Path) -> None:
@@ -104,19 +70,27 @@ def build(paths: list[Path], folder: Path) -> None:
     print(f"executed notebooks: {executed}\nopen this in a browser: {folder / 'site' / 'index.html'}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["run", "execute"])
+def arguments(words: str, commands: list[str]) -> argparse.Namespace:
+    """Return `command` and `only` from the command line; `words` are what --help shows."""
+    parser = argparse.ArgumentParser(description=words, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=commands)
     parser.add_argument("--only", default="", metavar="NN", help="only the notebooks whose names start so, e.g. 03")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = arguments(__doc__, ["run", "execute"])
     weights = os.environ.get("RESNET50V2_WEIGHTS") or "transplant"
     if Path(weights).expanduser().is_file():  # the notebooks run in a folder of their own
         os.environ["RESNET50V2_WEIGHTS"] = str(Path(weights).expanduser().resolve())
     if weights == "transplant":  # the text is about these weights only
         os.environ.setdefault("CHECKS", "strict")
     try:
-        paths = chosen(arguments.only)
-        build(paths, ROOT / "build") if arguments.command == "run" else refresh(paths)
+        if given.command == "run":
+            build(chosen(given.only), ROOT / "build")
+        else:
+            for path in chosen(given.only):
+                path.write_text(nbformat.writes(execute(path)) + "\n", encoding="utf-8", newline="\n")
     except NotebookError as error:
         sys.exit(f"\r{error}")
 

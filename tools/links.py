@@ -4,8 +4,6 @@ It is kept in tools/repository.txt, and stands in the links to Colab and in the 
 the workflow `address` does this by itself. Outputs stay as they are, so nothing has to be executed again.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from pathlib import Path
@@ -14,11 +12,6 @@ ROOT = Path(__file__).resolve().parent.parent
 PLACE = ROOT / "tools" / "repository.txt"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "notebooks").glob("*.ipynb"))]
 ADDRESS = re.compile(r"(?:(?<=google\.com/github/)|(?<=--depth 1 https://github\.com/))[\w.-]+/[\w.-]+")
-
-
-def addresses(text: str) -> list[str]:
-    """Return every address of the repository in the text of a page, "owner/name" each."""
-    return ADDRESS.findall(text)
 
 
 def stamped(text: str, address: str) -> str:

@@ -3,10 +3,6 @@
 python tools/website.py    of the notebooks as they are stored; `make run` does it with those that it has executed
 """
 
-from __future__ import annotations
-
-import base64
-import hashlib
 import html
 import json
 import re
@@ -22,13 +18,6 @@ ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 ATLAS = ROOT / "data" / "atlas"
 TEMPLATES = Path(__file__).resolve().parent / "website"
-BLURBS = {
-    "01": "From the photo to the answer: the blocks that ResNet50V2 is made of, and how far each of them sees.",
-    "02": "One photo on its way through the network: what each stage keeps of it, and what it throws away.",
-    "03": "The weights themselves: what the first filters look for, and how later ones are wired from them.",
-    "04": "Start from noise, ask one channel for more, and watch a picture appear.",
-    "05": "Can a picture of a filter be trusted? Ways to find out, and a checklist.",
-}
 STAGES = {
     "conv2_block3_out": ("conv2", "Fine textures: lines, grids and dots, and the borders between two colours."),
     "conv3_block4_out": ("conv3", "Lines have become patterns: meshes, scales, ripples, curls."),
@@ -41,22 +30,24 @@ STAGES = {
 def make_site(executed: Path, site: Path) -> None:
     """Write the whole site; a notebook's page shows the one in `executed`, or else the stored one."""
     shutil.rmtree(site, ignore_errors=True)
-    for folder in ("pictures", "data"):
+    for folder in ("pictures", "data", "atlas", "photos"):
         (site / folder).mkdir(parents=True)
-    cards = []
+    cards, pictures, readme = [], ROOT / "data" / "pictures", (ROOT / "README.md").read_text(encoding="utf-8")
+    blurbs = dict(re.findall(r'(?m)^\| \[<img src="data/pictures/(\d\d)\.jpg".* \| ([^|]+) \|$', readme))
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
         done, number = executed / path.name, path.stem[:2]
         notebook = nbformat.read(done if done.exists() else path, as_version=4)
         write_page(notebook, path.stem, site)
-        title = re.search(r"(?m)^# (.+)$", notebook.cells[0].source)
-        picture, alt = opening(notebook, number, site / "pictures")
-        cards.append(card(f"{path.stem}.html", picture, alt, title[1] if title else path.stem, BLURBS.get(number, "")))
+        head = notebook.cells[0].source
+        title, alt = re.search(r"(?m)^# (.+)$", head)[1], re.search(rf"!\[([^]]*)\]\([^)]*{number}\.jpg\)", head)[1]
+        shutil.copy(pictures / f"{number}.jpg", site / "pictures")
+        cards.append(card(f"{path.stem}.html", f"pictures/{number}.jpg", alt, title, html.escape(blurbs[number])))
     about = nbformat.v4.new_markdown_cell((ROOT / "data" / "README.md").read_text(encoding="utf-8"))
     write_page(nbformat.v4.new_notebook(cells=[about]), "README", site / "data")
-    head = re.search(r"!\[([^]]+)\]\((data/\S+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
-    shutil.copy(ROOT / head[2], site / "pictures")
-    width, height = Image.open(ROOT / head[2]).size
-    words = {"alt": html.escape(head[1]), "ladder": f"pictures/{Path(head[2]).name}", "width": width, "height": height}
+    alt = re.search(r"!\[([^]]+)\]\(data/pictures/ladder\.jpg\)", readme)[1]
+    shutil.copy(pictures / "ladder.jpg", site / "pictures")
+    width, height = Image.open(pictures / "ladder.jpg").size
+    words = {"alt": html.escape(alt), "ladder": "pictures/ladder.jpg", "width": width, "height": height}
     words |= {"cards": "\n".join(cards), "atlas": make_atlas(site)}
     (site / "index.html").write_text(filled("index.html", words), encoding="utf-8")
     shutil.copy(TEMPLATES / "style.css", site)
@@ -70,23 +61,6 @@ def card(link: str, picture: str, alt: str, title: str, blurb: str) -> str:
     alt, title = html.escape(alt), html.escape(title)
     return f'<li><a href="{link}"><img src="{picture}" alt="{alt}"><div><h3>{title}</h3><p>{blurb}</p></div></a></li>'
 
-
-def opening(notebook: nbformat.NotebookNode, number: str, folder: Path) -> tuple[str, str]:
-    """Write the picture that opens a notebook, or else its first figure; return its address and its alt text."""
-    made, text = ROOT / "data" / "pictures" / f"{number}.jpg", notebook.cells[0].source
-    if made.is_file():
-        shutil.copy(made, folder)
-        alt = re.search(rf"!\[([^]]*)\]\([^)]*{made.name}\)", text)
-        return f"pictures/{made.name}", alt[1] if alt else f"The picture at the head of notebook {number}"
-    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
-        for kind in {"image/png", "image/jpeg"} & set(output.get("data", {})):
-            picture = folder / f"{number}.{kind[6:]}"
-            picture.write_bytes(base64.b64decode(output["data"][kind]))
-            return f"pictures/{picture.name}", output["metadata"].get(kind, {}).get("alt", "")
-    raise ValueError(f"notebook {number} has no figure")
-
-
-# ------------------------------------------------------------------------------------------------- notebooks as pages
 
 # nbconvert cuts code off at a narrow screen's edge, and breaks the lines of printed tables wherever that edge falls.
 PHONE = """.jp-InputArea-editor { overflow-x: auto }
@@ -120,25 +94,15 @@ def write_page(notebook: nbformat.NotebookNode, name: str, folder: Path) -> None
         return f'{link[1]}="{file}'
 
     home = "index.html" if folder.name != "data" else "../index.html"
-    page = re.sub(
-        "(<body[^>]*>)",
-        rf'\1<p style="margin: 1em"><a href="{home}">← Visualizing filters</a></p>',
-        to_html(notebook, name),
-        count=1,
-    )
+    link = f'<p style="margin: 1em"><a href="{home}">← Visualizing filters</a></p>'
+    page = re.sub("<body[^>]*>", rf"\g<0>{link}", to_html(notebook, name), count=1)
     page = re.sub(r'(src|href)="\.\./(?!index)([^"#]+)', brought, page)
     (folder / f"{name}.html").write_text(page, encoding="utf-8")
 
 
-# ---------------------------------------------------------------------------------------------------------- the atlas
-
-
 def make_atlas(site: Path) -> str:
-    """Write the atlas' pages; return the front page's part on them, empty where there is no atlas."""
-    layers = {page.stem: count for page in sorted(ATLAS.glob("*.json")) if (count := write_layer(page, site))}
-    if not layers:
-        return ""
-    (site / "photos").mkdir()
+    """Write the atlas' pages; return the front page's part on them."""
+    layers = {page.stem: write_layer(page, site) for page in sorted(ATLAS.glob("*.json"))}
     for path in sorted((ROOT / "data" / "images").glob("*.jpg")):
         photo = Image.open(path).convert("RGB")
         ImageOps.fit(photo, 2 * (min(photo.size),)).save(site / "photos" / path.name, quality=82)
@@ -150,22 +114,14 @@ def make_atlas(site: Path) -> str:
         title, words = STAGES.get(layer, (layer, ""))
         alt = f"Twenty-four of the {count:,} pictures of {title}"
         cards.append(card(f"atlas.html#{layer}", f"pictures/{layer}.jpg", alt, f"{title}: {count:,} channels", words))
-    deepest = max((layer for layer in layers if layer.startswith("conv")), default=next(iter(layers)))
+    deepest = max(layer for layer in layers if layer.startswith("conv"))
     return filled("section.html", {"cards": "\n".join(cards), "layer": deepest})
 
 
 def write_layer(page: Path, site: Path) -> int:
-    """Write what the atlas' page needs of a layer, and a cover; return its channels; 0 and a sentence if unfit."""
-    layer, sheet, folder = page.stem, page.with_suffix(".jpg"), site / "atlas"
-    try:
-        about = json.loads(page.read_bytes())
-        crops, columns = ATLAS / about["crops"]["sheet"], about["columns"]
-        if hashlib.sha256(sheet.read_bytes()).hexdigest() != about["sheet"] or not crops.is_file():
-            raise ValueError("its pictures are not those that it describes, or its crops are missing")
-    except (OSError, ValueError, KeyError) as error:
-        print(f"left out of the atlas: {layer} ({error}); `make atlas LAYERS={layer}` mends it")
-        return 0
-    folder.mkdir(exist_ok=True)
+    """Write what the atlas' page needs of a layer, and a cover; return the number of its channels."""
+    layer, sheet, about = page.stem, page.with_suffix(".jpg"), json.loads(page.read_bytes())
+    folder, crops, columns = site / "atlas", ATLAS / about["crops"]["sheet"], about["columns"]
     data = {name: about[name] for name in ("order", "channels", "photos", "crops")}
     for part, path, tiles in ((data, sheet, about["order"]), (data["crops"], crops, data["crops"]["sources"])):
         shutil.copy(path, folder)

@@ -18,13 +18,6 @@ from places import NOTEBOOKS, ROOT, code, figures
 pytestmark = pytest.mark.places
 PYTHON = ROOT / ".venv-colab" / "bin" / "python"
 ADDRESS = "somebody/cnn-pictures"
-RUN = """
-import nbformat
-from nbclient import NotebookClient
-notebook = nbformat.read("../notebook.ipynb", as_version=4)
-NotebookClient(notebook, timeout=1200, resources={"metadata": {"path": "."}}).execute()
-nbformat.write(notebook, "../notebook.ipynb")
-"""
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -37,25 +30,22 @@ def test_notebook_runs_to_its_end_and_draws_every_figure(tmp_path, path):
         folder.mkdir(parents=True)
     (package / "__init__.py").touch()
     (startup / "colab.py").write_text("import google.colab\n")
-    local = {
-        "GIT_CONFIG_KEY_0": f"url.{ROOT.as_uri()}.insteadOf",
-        "GIT_CONFIG_VALUE_0": f"https://github.com/{ADDRESS}",
-    }
-    local |= {"GIT_CONFIG_COUNT": "1", "PYTHONPATH": str(tmp_path), "IPYTHONDIR": str(tmp_path)}
+    local = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.{ROOT.as_uri()}.insteadOf"}
+    local |= {"GIT_CONFIG_VALUE_0": f"https://github.com/{ADDRESS}"}
+    local |= {"PYTHONPATH": str(tmp_path), "IPYTHONDIR": str(tmp_path)}
     ours = {name: value for name, value in os.environ.items() if name not in ("RESNET50V2_WEIGHTS", "CHECKS")}
 
     notebook = nbformat.reads(links.stamped(path.read_text(encoding="utf-8"), ADDRESS), as_version=4)
     stored = figures(notebook)
-    for cell in code(notebook):
-        cell.outputs = []
     notebook.cells.append(nbformat.v4.new_code_cell(code(notebook)[0].source))  # the setup cell once more
-    nbformat.write(notebook, tmp_path / "notebook.ipynb")
-    run = subprocess.run([PYTHON, "-c", RUN], cwd=content, env=ours | local, capture_output=True, text=True)
+    nbformat.write(notebook, content / "notebook.ipynb")
+    words = [PYTHON.with_name("jupyter-execute"), "--inplace", "--timeout=1200", content / "notebook.ipynb"]
+    run = subprocess.run(words, env=ours | local, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-3000:]
 
-    drawn = figures(nbformat.read(tmp_path / "notebook.ipynb", as_version=4))
+    drawn = figures(nbformat.read(content / "notebook.ipynb", as_version=4))
     assert len(drawn) == len(stored) > 0 and all(drawn)
-    assert [entry.name for entry in content.iterdir()] == ["cnn-filters"]
+    assert {entry.name for entry in content.iterdir()} == {"notebook.ipynb", "cnn-filters"}
     assert (content / "cnn-filters/.git/shallow").exists()  # the last commit, without its history
 
 

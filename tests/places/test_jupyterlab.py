@@ -31,11 +31,7 @@ IDLE = '.jp-Notebook-ExecutionIndicator[data-status="idle"]'
 def lab(tmp_path_factory):
     """JupyterLab on copies without outputs, with settings of its own: a function from a notebook to its address."""
     home = tmp_path_factory.mktemp("lab")
-    project = home / "project"
-    shutil.copytree(ROOT / "data", project / "data", ignore=shutil.ignore_patterns("*.h5", "probe", "atlas"))
-    for module in ("helpers.py", "drawing.py"):  # helpers finds its data next to the file that is meant
-        (project / module).symlink_to(ROOT / module)
-    (project / "notebooks").mkdir()
+    project = shutil.copytree(ROOT, home / "project", ignore=shutil.ignore_patterns(".*", "build"))
     long = stored("04")
     long.cells = [code(long)[0], nbformat.v4.new_code_cell(LONG)]  # the setup cell, and one to interrupt
     for name, notebook in {"01": stored("01"), "long": long}.items():
@@ -45,44 +41,29 @@ def lab(tmp_path_factory):
     (home / "overrides.json").write_text(json.dumps(SETTINGS))
     places = {f"JUPYTER_{name}_DIR": str(home / name) for name in ("CONFIG", "DATA", "RUNTIME")}
     options = [f"--LabApp.app_settings_dir={home}", f"--ServerApp.root_dir={project}", "--ServerApp.allow_root=True"]
-    with (
-        (home / "log").open("w") as log,
-        subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", "--no-browser", *options],
-            env=os.environ | places | {"IPYTHONDIR": str(home / "ipython"), "TQDM_DISABLE": ""},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        ) as server,
-    ):
+    environment = os.environ | places | {"IPYTHONDIR": str(home / "ipython"), "TQDM_DISABLE": ""}
+    words = [sys.executable, "-m", "jupyterlab", "--no-browser", *options]
+    with subprocess.Popen(words, env=environment) as server:  # pytest shows what it says where a test fails
         try:
             for _ in range(120):
                 running = list(list_running_servers(home / "RUNTIME"))
                 if running or server.poll() is not None:
                     break
                 time.sleep(0.5)
-            assert running, f"JupyterLab did not start:\n{(home / 'log').read_text()}"
             address = "{url}lab/tree/notebooks/{{}}.ipynb?reset&token={token}".format(**running[0])
             yield address.format  # `reset`: one tab
         finally:
             server.terminate()  # it ends its kernels
 
 
-@pytest.fixture
-def opened(browser, lab):
-    """A function that opens a notebook, waits for its kernel and runs all cells."""
-    pages = []
-
-    def run_all(name):
-        pages.append(page := browser.new_page(viewport={"width": 1280, "height": 900}))
-        page.goto(lab(name))
-        page.get_by_text("(ipykernel) | Idle").wait_for(timeout=90_000)  # the circle is empty before there is one
-        for entry in ("Run", "Run All Cells"):
-            page.get_by_role("menuitem", name=entry, exact=True).click()
-        return page
-
-    yield run_all
-    for page in pages:
-        page.close()
+def run_all(browser, address):
+    """Open a notebook, wait for its kernel, run all cells, and return the page."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(address)
+    page.get_by_text("(ipykernel) | Idle").wait_for(timeout=90_000)  # the circle is empty before there is one
+    for entry in ("Run", "Run All Cells"):
+        page.get_by_role("menuitem", name=entry, exact=True).click()
+    return page
 
 
 def boxes(page):
@@ -90,8 +71,8 @@ def boxes(page):
     return page.locator(f"{RED}, .jp-Dialog, .Toastify__toast").all_inner_texts()
 
 
-def test_run_all_cells(opened):
-    notebook, page = stored("01"), opened("01")
+def test_run_all_cells(browser, lab):
+    notebook, page = stored("01"), run_all(browser, lab("01"))
     done = page.locator(".jp-CodeCell .jp-InputPrompt").last.get_by_text(f"[{len(code(notebook))}]:")
     done.or_(page.locator(RED)).first.wait_for(timeout=600_000)
     page.locator(IDLE).wait_for()
@@ -102,8 +83,8 @@ def test_run_all_cells(opened):
     assert page.evaluate(broken) == []
 
 
-def test_progress_interruption_and_running_again(opened):
-    page = opened("long")
+def test_progress_interruption_and_running_again(browser, lab):
+    page = run_all(browser, lab("long"))
     cell = page.locator(".jp-CodeCell").last
     error, picture = cell.locator(RED), cell.locator(".jp-OutputArea-output img")
 
@@ -123,7 +104,6 @@ def test_progress_interruption_and_running_again(opened):
     error.wait_for()
     page.locator(IDLE).wait_for()
     assert "KeyboardInterrupt" in error.inner_text() and picture.count() == 0
-    page.screenshot(path=SCREENSHOTS / "jupyterlab-interrupted.png")
 
     cell.locator(".cm-content").click()
     page.keyboard.press("Control+Enter")
@@ -131,6 +111,5 @@ def test_progress_interruption_and_running_again(opened):
     later_step(later_step(0))
     picture.wait_for(timeout=300_000)
     page.locator(IDLE).wait_for()
-    page.screenshot(path=SCREENSHOTS / "jupyterlab-again.png")
     assert boxes(page) == []
     assert len("".join(cell.locator(".jp-OutputArea-output pre").all_inner_texts()).strip().splitlines()) <= 1

@@ -3,11 +3,12 @@
 import pytest
 import website
 
+from places import PHONE
+
 expect = pytest.importorskip("playwright.sync_api").expect
 LAYER = "conv3_block4_out"
 STORED = (website.ATLAS / f"{LAYER}.json").exists()
 pytestmark = [pytest.mark.places, pytest.mark.skipif(not STORED, reason=f"no atlas of {LAYER} is stored")]
-PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What notebook 01 rests on: a block that is silent for a while, the drawing of the whole network, a few facts."""
+"""What notebooks 01 and 02 rest on: a block that is silent for a while, drawings, a few facts that the prose tells."""
 
 import keras
 import numpy as np
@@ -40,3 +40,16 @@ def test_what_the_prose_of_notebook_01_says_in_passing(model):
     layers = [layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)]
     shortcuts = [name for name in layers if name.endswith("_0_conv")]  # in the first block of each stage
     assert len(layers) - len(shortcuts) == 50 and shortcuts == [f"conv{stage}_block1_0_conv" for stage in (2, 3, 4, 5)]
+
+
+def test_overlay_puts_position_i_at_pixel_stride_times_i():
+    spot = np.zeros((5, 7))
+    spot[2, 4] = 3
+    lit = drawing.overlay(np.zeros((80, 112, 3)), spot, 16).sum(axis=2)
+    assert np.unravel_index(lit.argmax(), lit.shape) == (32, 64) and lit[32, 64] > 2.5 > lit[32, 72] > lit[32, 80]
+    assert drawing.overlay(np.zeros((80, 112, 3)), -spot, 16).max() < 0.02  # what speaks against stays dark
+
+
+def test_words_are_as_people_write_them():
+    names = "texture_moss.jpg", "Dutch_oven", "goose_01", "grace_hopper.jpg"
+    assert [helpers.words(name) for name in names] == ["moss", "Dutch oven", "goose", "grace hopper"]
