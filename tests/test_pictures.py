@@ -199,12 +199,6 @@ def test_inverting_conv1_gives_the_photo_back(model):
     assert np.corrcoef(photo.ravel(), image.ravel())[0, 1] >= 0.9
 
 
-def test_inverting_conv1_gives_the_photo_back(model):
-    photo = helpers.load_image(helpers.IMAGES / "cat.jpg", 96)
-    image = helpers.invert(model, "conv1_conv", photo).images[0]
-    assert np.corrcoef(photo.ravel(), image.ravel())[0, 1] >= 0.9
-
-
 def test_the_recipe_follows_the_depth(model, pointwise):
     near, deep, classes = (
         helpers.recipe_for(model, x) for x in ("conv2_block3_out", "conv5_block3_out", "predictions")
