@@ -889,16 +889,17 @@ def channel_circuit(model: keras.Model, layer: str, channel: int, photos: np.nda
 
 def simple_shapes(radius: float = 7, bright: bool = False, on_hatching: bool = False) -> dict[str, np.ndarray]:
     """Return drawings of one size, {name: (192, 192, 3) in [0, 1]}, dark on a light ground or the other way round: an
-    eye and its parts, or, `on_hatching`, its ring on stripes that rise to the right and on level ones.
+    eye, its ring and other things, or, `on_hatching`, its ring on stripes that rise to the right and on level ones.
 
     The open ring lacks its right quarter. The hatchings fill the picture and keep their fineness.
     """
     y, x = np.mgrid[-96:96, -96:96]
-    apart = np.hypot(x, y)
-    ring, pupil = (apart > 0.7 * radius) & (apart < radius), apart < 0.4 * radius
+    apart, away = np.hypot(x, y), np.maximum(abs(x), abs(y))
+    ring, plus = (apart > 0.7 * radius) & (apart < radius), np.minimum(abs(x), abs(y)) < 0.25 * radius
     hatching, level = (x + y) % 6 < 3, y % 4 < 2
-    eye = {"eye": ring | pupil, "its ring": ring, "open ring": ring & (abs(y) >= x)}
-    eye |= {"its pupil": pupil, "line": abs(x + y) < 0.5 * radius, "nothing": apart < 0}
+    eye = {"eye": ring | (apart < 0.4 * radius), "ring": ring, "open ring": ring & (abs(y) >= x)}
+    eye |= {"plus": plus & (away < radius), "square": (away > 0.7 * radius) & (away < radius)}
+    eye |= {"line": abs(x + y) < 0.5 * radius, "nothing": apart < 0}
     hatched = {"ring": ring, "ring on level": ring | level, "ring on hatching": ring | hatching}
     hatched |= {"hatching": hatching, "level": level, "nothing": apart < 0}
     ink, ground = (0.85, 0.15) if bright else (0.15, 0.85)
