@@ -1226,27 +1226,22 @@ def promised_and_measured(promised: np.ndarray, measured: np.ndarray, groups: di
     return figure
 
 
-def fall_panel(falls_of, photos: np.ndarray, labels: dict[str, np.ndarray], known: Sequence[int]) -> Drawing:
+def fall_panel(falls_of, photos: np.ndarray, labels: dict[str, np.ndarray]) -> Drawing:
     """Return two bars for each class that has several of the photos, (n, side, side, 3): how far its logit falls.
 
-    `falls_of(photos of a class, its index)` returns two pairs (silenced channel, fall of the logit): of the channel
-    that stands out most, and of the one that the gradient names. `labels` are those of helpers.probe_photos; channels
-    that are `known` are named beside their bars. The largest fall without the second channel comes first.
+    `falls_of(photos of a class, its index)` returns two falls: without the channel that stands out most, and without
+    the one that the gradient names, by which the classes are sorted. `labels` are those of helpers.probe_photos.
     """
     names, found = labels["class_name"], {}
     for name in np.unique(names):
         if name and np.sum(names == name) > 1:
             found[name] = falls_of(photos[names == name], helpers.class_names().index(name))
-    order = sorted(found, key=lambda name: -found[name][1][1])
+    order = sorted(found, key=lambda name: -found[name][1])
     figure = Drawing(6.4, 7, "Two bars for each class: how far its logit falls without a channel")
     axes = figure.subplots()
     for kind, (label, colour) in enumerate({"stands out most": "#4393c3", "the gradient names": "#f28e2b"}.items()):
-        places, values = np.arange(len(order)) + 0.4 * kind - 0.2, [found[name][kind][1] for name in order]
+        places, values = np.arange(len(order)) + 0.4 * kind - 0.2, [found[name][kind] for name in order]
         axes.barh(places, values, 0.38, color=colour, label=f"without the channel that {label}")
-        for name, place, value in zip(order, places, values, strict=True):
-            if (channel := found[name][kind][0]) in known:  # right of its bar, or of zero
-                style = {"textcoords": "offset points", "va": "center", "fontsize": 11, "color": "#555555"}
-                axes.annotate(f"channel {channel}", (max(value, 0), place), (4, 0), **style)
     axes.axvline(0, color="black", lw=0.8)
     axes.set(yticks=range(len(order)), ylim=(len(order) - 0.4, -0.6))
     axes.set_xlabel("fall of the logit", fontsize=12)

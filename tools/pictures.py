@@ -30,20 +30,20 @@ def tile(row: int, column: int) -> tuple[float, ...]:
 
 def card(row: int, column: int) -> tuple[float, ...]:
     """Return the place of a picture in the gallery of classes."""
-    left, top = (4 + 192 * column) / 960, (42 + 224 * row) / 903
-    return left, top, left + 184 / 960, top + 182 / 903
+    left, top = (4 + 200 * column) / 800, (41 + 241 * row) / 1206
+    return left, top, left + 192 / 800, top + 192 / 1206
 
 
 LADDER, GALLERY = "conv2: one position sees", "Pictures of classes"
 LADDER_TILES = [(LADDER, tile(1, 2)), (LADDER, tile(2, 3)), (LADDER, tile(3, 0))]
-GALLERY_CARDS = [(GALLERY, card(0, 0)), (GALLERY, card(1, 0)), (GALLERY, card(3, 2))]
+GALLERY_CARDS = [(GALLERY, card(0, 0)), (GALLERY, card(1, 1)), (GALLERY, card(4, 1))]
 PHOTO_ON_ITS_WAY = [(0, 0.036, 0.333, 0.498), (0.667, 0.036, 1, 0.498), (0.333, 0.531, 0.667, 0.992)]
 PICTURES = {  # notebook: what to join: words of a figure's alt text, a part of it (left, top, right, bottom of 1)
     "01": [("photo: 224 × 224 × 3", part) for part in PHOTO_ON_ITS_WAY],
     "02": [("space shuttle score", WHOLE)],
     "03": [("channel 5 of conv3_block1_1_conv", (0, 0.338, 1, 1))],
     "04": [*LADDER_TILES, *GALLERY_CARDS],
-    "05": [("channel 85 draws", (0, 29 / 960, 1, 221 / 960)), ("channel 85 draws", (0, 273 / 960, 1, 465 / 960))],
+    "05": [("882 draws", (0, 513 / 960, 1, 705 / 960)), ("882 draws", (0, 757 / 960, 1, 949 / 960))],
 }
 README = {"inside": ("02", "its five classes, where"), "ladder": ("04", LADDER)}  # figures that it shows as they are
 
