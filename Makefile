@@ -15,7 +15,7 @@ help:
 	@echo "make weights   build a weights file from ResNet50 and photos: make weights ARGS='--photos DIR --out build/my.weights.h5'"
 	@echo "make atlas     a picture of every channel into data/atlas/, some hours: make atlas LAYERS='conv5_block3_out'"
 	@echo "make classes   pictures of every fiftieth class into data/pictures/, and what two other networks call them"
-	@echo "make bench     time activation maximization against three other tools, some twenty minutes; QUICK=1 for a smoke run"
+	@echo "make bench     time activation maximization against other tools, let two networks judge, some half an hour; QUICK=1 for a smoke run"
 	@echo "make links     write the repository's address into badges and setup cells: make links REPO=owner/name"
 	@echo "make repeat    execute every notebook twice and compare"
 	@echo "make variants  execute every notebook with another photo, layer and channel, other weights, a GPU's rounding"

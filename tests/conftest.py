@@ -1,4 +1,4 @@
-"""Fixtures: the default model, an averaging copy of it, whose answers are geometry alone, and a tiny network."""
+"""Fixtures, and TensorFlow's log level."""
 
 import os
 from pathlib import Path
@@ -6,22 +6,27 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = Path(__file__).resolve().parent.parent
 
+import keras
+import numpy as np
 import pytest
+
+import helpers
+
+
+def refuses(words, call, *given, error=ValueError, **named):
+    """Assert that a call raises an error, in these words."""
+    with pytest.raises(error, match=words):
+        call(*given, **named)
 
 
 @pytest.fixture(scope="session")
 def model():
-    import helpers
-
     return helpers.load_model("transplant")
 
 
 @pytest.fixture(scope="session")
 def averaging_model(model):
     """The same graph with every kernel 1 / fan-in, no bias and BatchNorm the identity."""
-    import keras
-    import numpy as np
-
     copy = keras.models.clone_model(model)
     for layer in copy.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -36,8 +41,6 @@ def averaging_model(model):
 @pytest.fixture(scope="session")
 def tiny():
     """A random network of two convolutions and four logits, for images of any side."""
-    import keras
-
     keras.utils.set_random_seed(1)
     inputs = keras.Input((None, None, 3))
     hidden = keras.layers.Conv2D(8, 5, strides=2, activation="tanh")(inputs)

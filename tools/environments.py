@@ -27,8 +27,8 @@ def oldest(text: str) -> str:
 def interpreter(version: str) -> str | None:
     """Return a working Python of a version such as "3.13", from the PATH or of pyenv; or None."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    for command in [f"python{version}", *map(str, pyenv.glob(f"{version}.*/bin/python"))]:
-        if shutil.which(command) and not subprocess.run([command, "-c", "import venv"], capture_output=True).returncode:
+    for command in filter(shutil.which, [f"python{version}", *map(str, pyenv.glob(f"{version}.*/bin/python"))]):
+        if not subprocess.run([command, "-c", "import venv"], capture_output=True).returncode:
             return command
     return None
 

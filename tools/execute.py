@@ -18,10 +18,8 @@ from website import make_site
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
-METADATA = {
-    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-    "language_info": {"name": "python"},
-}
+METADATA = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+METADATA |= {"language_info": {"name": "python"}}
 
 
 class NotebookError(Exception):
@@ -35,10 +33,7 @@ def chosen(only: str) -> list[Path]:
 
 
 def execute(path: Path, change: Callable | None = None) -> nbformat.NotebookNode:
-    """Run a notebook from the top in its own folder, one progress line, and return it as it is to be stored.
-
-    `change`, if given, alters the notebook before it is run. Raises NotebookError where a cell fails.
-    """
+    """Run a notebook, altered by `change`, from the top, one progress line; return it as it is to be stored."""
     notebook, started = nbformat.read(path, as_version=4), time.perf_counter()
     os.environ.setdefault("TQDM_DISABLE", "1")  # a progress bar would leave blanks in a stored output
     if change:
@@ -62,12 +57,11 @@ def execute(path: Path, change: Callable | None = None) -> nbformat.NotebookNode
 
 def build(paths: list[Path], folder: Path) -> None:
     """Execute notebooks into folder/notebooks, and make an HTML site of all five in folder/site."""
-    executed = folder / "notebooks"
-    executed.mkdir(parents=True, exist_ok=True)
+    (folder / "notebooks").mkdir(parents=True, exist_ok=True)
     for path in paths:
-        nbformat.write(execute(path), executed / path.name)
-    make_site(executed, folder / "site")
-    print(f"executed notebooks: {executed}\nopen this in a browser: {folder / 'site' / 'index.html'}")
+        nbformat.write(execute(path), folder / "notebooks" / path.name)
+    make_site(folder / "notebooks", folder / "site")
+    print(f"executed notebooks: {folder / 'notebooks'}\nopen this in a browser: {folder / 'site' / 'index.html'}")
 
 
 def arguments(words: str, commands: list[str]) -> argparse.Namespace:
@@ -81,8 +75,8 @@ def arguments(words: str, commands: list[str]) -> argparse.Namespace:
 def main() -> None:
     given = arguments(__doc__, ["run", "execute"])
     weights = os.environ.get("RESNET50V2_WEIGHTS") or "transplant"
-    if Path(weights).expanduser().is_file():  # the notebooks run in a folder of their own
-        os.environ["RESNET50V2_WEIGHTS"] = str(Path(weights).expanduser().resolve())
+    if (file := Path(weights).expanduser()).is_file():  # the notebooks run in a folder of their own
+        os.environ["RESNET50V2_WEIGHTS"] = str(file.resolve())
     if weights == "transplant":  # the text is about these weights only
         os.environ.setdefault("CHECKS", "strict")
     try:

@@ -1,4 +1,4 @@
-"""Run the notebooks under other circumstances than their own. The stored notebooks stay as they are.
+"""Run notebooks in other circumstances than their own; the stored ones stay as they are.
 
 python tools/trials.py variants [--only 03]   to its end with another photo, layer and channel; with other weights;
                                               and rounding as a GPU does, where the compared outputs must be the stored
@@ -14,13 +14,16 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script, it has to find helpers.py
 
 import nbformat
 import numpy as np
 from execute import ROOT, NotebookError, arguments, chosen, execute
 from PIL import Image
 
-TOLERANCE = 2.0  # of 255: the mean absolute difference up to which two images count as the same
+import helpers
+
+TOLERANCE = 2.0  # of 255: mean absolute difference of two images that count as the same
 LINE = re.compile(r"^(PHOTO(?:, [A-Z]+)*) = .*$", re.MULTILINE)
 OTHERS = {"PHOTO": "../probe/birds/blackbird_01.jpg", "CHANNEL": 7}  # the photo by a path, as a reader's own
 LAYERS = {"02": "conv4_block2_preact_relu", "04": "conv4_block2_out"}  # 02 looks at a ReLU, 04 before one
@@ -43,32 +46,28 @@ for kind in (keras.layers.Conv2D, keras.layers.Dense):
 
 
 def choose_others(notebook: nbformat.NotebookNode, number: str) -> None:
-    """Change the line that begins with PHOTO, the photo, layer and channel; ValueError unless there is exactly one."""
+    """Change the one line that begins with PHOTO, the photo, layer and channel; ValueError without it."""
     found = [cell for cell in notebook.cells if cell.cell_type == "code" and LINE.search(cell.source)]
     if len(found) != 1:
         raise ValueError(f"notebook {number} has {len(found)} lines PHOTO, … = …, expected one")
     names = LINE.search(found[0].source)[1]
-    values = [(OTHERS | {"LAYER": LAYERS.get(number)})[name] for name in names.split(", ")]
-    found[0].source = LINE.sub(f"{names} = {', '.join(map(repr, values))}", found[0].source)
+    values = [repr((OTHERS | {"LAYER": LAYERS.get(number)})[name]) for name in names.split(", ")]
+    found[0].source = LINE.sub(f"{names} = {', '.join(values)}", found[0].source)
 
 
-def shaken_weights() -> Path:
+def shaken_weights() -> str:
     """Write another weights file, the default with 5 % of noise on every number, and return its path."""
-    sys.path.insert(0, str(ROOT))
-    import helpers
-
     path = ROOT / "build" / "shaken.weights.h5"
     path.parent.mkdir(exist_ok=True)
     model, random = helpers.load_model("transplant"), np.random.default_rng(0)
     model.set_weights([w * random.normal(1, 0.05, w.shape).astype(w.dtype) for w in model.get_weights()])
     model.save_weights(path)
-    return path
+    return str(path)
 
 
-def texts(notebook: nbformat.NotebookNode, tag: str = "") -> list[str]:
+def texts(notebook: nbformat.NotebookNode, tag: str | None = None) -> list[str]:
     """Return what each code cell printed; of the cells with a tag alone, if wanted."""
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    cells = [cell for cell in cells if not tag or tag in cell.metadata.get("tags", [])]
+    cells = [c for c in notebook.cells if c.cell_type == "code" and tag in (None, *c.metadata.get("tags", []))]
     return ["".join(o.get("text", "") or o.get("data", {}).get("text/plain", "") for o in c.outputs) for c in cells]
 
 
@@ -92,32 +91,27 @@ def differences(one: nbformat.NotebookNode, other: nbformat.NotebookNode) -> lis
 def try_variants(path: Path) -> list[str]:
     """Run a notebook in three variants; return in words what differs from what is stored where nothing should."""
     stored = texts(nbformat.read(path, as_version=4), "nbval-check-output")
-    rounding = nbformat.v4.new_code_cell(ROUNDING)
     variants = {
         "another photo, layer and channel": (lambda n: choose_others(n, path.name[:2]), {}),
-        "other weights": (None, {"RESNET50V2_WEIGHTS": str(shaken_weights())}),
-        "a GPU's rounding": (lambda n: n.cells.insert(0, rounding), {"CHECKS": "strict"}),
+        "other weights": (None, {"RESNET50V2_WEIGHTS": shaken_weights()}),
+        "a GPU's rounding": (lambda n: n.cells.insert(0, nbformat.v4.new_code_cell(ROUNDING)), {"CHECKS": "strict"}),
     }
     for words, (change, environment) in variants.items():
         print(f"{path.name} with {words}", flush=True)
-        for name in ("RESNET50V2_WEIGHTS", "CHECKS"):
-            os.environ.pop(name, None)
-        os.environ.update(environment)
+        os.environ.update({"RESNET50V2_WEIGHTS": "", "CHECKS": ""} | environment)
         executed = execute(path, change)
     same = texts(executed, "nbval-check-output") == stored
     return [] if same else [f"{path.name} with {words}: a compared output is not the stored one"]
-
-
-def repeat(path: Path) -> list[str]:
-    """Run a notebook twice; return what differs, in words."""
-    return [f"{path.name}: {words}" for words in differences(execute(path), execute(path))]
 
 
 def main() -> None:
     given, failed = arguments(__doc__, ["variants", "repeat"]), []
     for path in chosen(given.only):
         try:
-            failed += (try_variants if given.command == "variants" else repeat)(path)
+            if given.command == "variants":
+                failed += try_variants(path)
+            else:
+                failed += [f"{path.name}: {words}" for words in differences(execute(path), execute(path))]
         except NotebookError as error:
             failed.append(str(error))
     sys.exit("\n".join(failed) or 0)

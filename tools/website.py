@@ -15,9 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 ROOT = Path(__file__).resolve().parent.parent
-NOTEBOOKS = ROOT / "notebooks"
-ATLAS = ROOT / "data" / "atlas"
-TEMPLATES = Path(__file__).resolve().parent / "website"
+NOTEBOOKS, ATLAS, TEMPLATES = ROOT / "notebooks", ROOT / "data" / "atlas", ROOT / "tools" / "website"
 STAGES = {
     "conv2_block3_out": ("conv2", "Fine textures: lines, grids and dots, and the borders between two colours."),
     "conv3_block4_out": ("conv3", "Lines have become patterns: meshes, scales, ripples, curls."),
@@ -45,12 +43,12 @@ def make_site(executed: Path, site: Path) -> None:
     about = nbformat.v4.new_markdown_cell((ROOT / "data" / "README.md").read_text(encoding="utf-8"))
     write_page(nbformat.v4.new_notebook(cells=[about]), "README", site / "data")
     alt = re.search(r"!\[([^]]+)\]\(data/pictures/ladder\.jpg\)", readme)[1]
-    shutil.copy(pictures / "ladder.jpg", site / "pictures")
-    width, height = Image.open(pictures / "ladder.jpg").size
+    width, height = Image.open(shutil.copy(pictures / "ladder.jpg", site / "pictures")).size
     words = {"alt": html.escape(alt), "ladder": "pictures/ladder.jpg", "width": width, "height": height}
     words |= {"cards": "\n".join(cards), "atlas": make_atlas(site)}
     (site / "index.html").write_text(filled("index.html", words), encoding="utf-8")
-    shutil.copy(TEMPLATES / "style.css", site)
+    for name in ("style.css", "atlas.js"):
+        shutil.copy(TEMPLATES / name, site)
 
 
 def filled(template: str, words: dict) -> str:
@@ -108,7 +106,6 @@ def make_atlas(site: Path) -> str:
         ImageOps.fit(photo, 2 * (min(photo.size),)).save(site / "photos" / path.name, quality=82)
     scripts = ["<script>const ATLAS = {}</script>", *(f'<script src="atlas/{name}.js"></script>' for name in layers)]
     (site / "atlas.html").write_text(filled("atlas.html", {"scripts": "\n".join(scripts)}), encoding="utf-8")
-    shutil.copy(TEMPLATES / "atlas.js", site)
     cards = []
     for layer, count in layers.items():
         title, words = STAGES.get(layer, (layer, ""))
@@ -131,15 +128,14 @@ def write_layer(page: Path, site: Path) -> int:
     if layer == "predictions":
         names = json.loads((ROOT / "data" / "imagenet_classes.json").read_bytes())
         data["names"] = [name.replace("_", " ") for _, name in names]
-    text = f"ATLAS[{json.dumps(layer)}] = {json.dumps(data, separators=(',', ':'))};\n"
-    (folder / f"{layer}.js").write_text(text, encoding="utf-8")
+    text = json.dumps(data, separators=(",", ":"))
+    (folder / f"{layer}.js").write_text(f'ATLAS["{layer}"] = {text};\n', encoding="utf-8")
     alike = np.array_split(about["order"], 24)  # of each group of like channels, the one with the most robust picture
     best = [max(group, key=lambda channel: about["channels"][channel]["robust"] or 0) for group in alike]
-    pictures, side, cover = Image.open(sheet), about["tile"], Image.new("RGB", (6 * about["tile"], 4 * about["tile"]))
-    for place, channel in enumerate(best):
-        left, top = channel % columns * side, channel // columns * side
-        cover.paste(pictures.crop((left, top, left + side, top + side)), (place % 6 * side, place // 6 * side))
-    cover.save(site / "pictures" / f"{layer}.jpg", quality=85)
+    pictures, side = np.asarray(Image.open(sheet)), about["tile"]
+    tiles = [pictures[c // columns * side :, c % columns * side :][:side, :side] for c in best]
+    cover = np.vstack([np.hstack(tiles[row : row + 6]) for row in range(0, 24, 6)])
+    Image.fromarray(cover).save(site / "pictures" / f"{layer}.jpg", quality=85)
     return len(about["order"])
 
 

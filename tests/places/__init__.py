@@ -15,12 +15,12 @@ def stored(number):
     return nbformat.read(next(path for path in NOTEBOOKS if path.name.startswith(number)), as_version=4)
 
 
-def code(notebook):
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+def code(cells):
+    return [cell for cell in cells if cell.cell_type == "code"]
 
 
-def figures(notebook):
-    """Return the alt texts of a notebook's figures, in their order."""
-    outputs = [output for cell in code(notebook) for output in cell.outputs]
-    drawn = [(o.metadata, kind) for o in outputs for kind in o.get("data", {}) if kind.startswith("image/")]
-    return [metadata.get(kind, {}).get("alt", "") for metadata, kind in drawn]
+def figures(cells):
+    """Return the figures of cells in their order: (alt text, base64) of each."""
+    outputs = [output for cell in code(cells) for output in cell.outputs]
+    drawn = [(output, kind) for output in outputs for kind in output.get("data", {}) if kind.startswith("image/")]
+    return [(output.metadata.get(kind, {}).get("alt", ""), output.data[kind]) for output, kind in drawn]

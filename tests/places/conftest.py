@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from importlib.util import find_spec
 
 import pytest
 
@@ -13,14 +14,10 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 def browser():
     """A new headless Chromium; without one a skip in words, or a failure where REQUIRE_BROWSER=1."""
     give_up = pytest.fail if os.environ.get("REQUIRE_BROWSER") == "1" else pytest.skip
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        give_up("playwright is not installed: pip install -r tools/requirements-dev.txt")
     program = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None:
-        give_up("no Chromium found: install chromium, or set CHROMIUM to its path")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=FLAGS)
+    if program is None or not find_spec("playwright"):
+        give_up("Chromium (or CHROMIUM, the path of one) and tools/requirements-dev.txt have to be installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=program, args=FLAGS) as chromium:
         yield chromium
-        chromium.close()
