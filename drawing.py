@@ -897,9 +897,9 @@ def simple_shapes(radius: float = 7, bright: bool = False, on_hatching: bool = F
     apart, away = np.hypot(x, y), np.maximum(abs(x), abs(y))
     ring, plus = (apart > 0.7 * radius) & (apart < radius), np.minimum(abs(x), abs(y)) < 0.25 * radius
     hatching, level = (x + y) % 6 < 3, y % 4 < 2
-    eye = {"eye": ring | (apart < 0.4 * radius), "ring": ring, "open ring": ring & (abs(y) >= x)}
-    eye |= {"plus": plus & (away < radius), "square": (away > 0.7 * radius) & (away < radius)}
-    eye |= {"line": abs(x + y) < 0.5 * radius, "nothing": apart < 0}
+    dot, square = apart < 0.4 * radius, (away > 0.7 * radius) & (away < radius)
+    eye = {"eye": ring | dot, "ring": ring, "open ring": ring & (abs(y) >= x), "dot": dot}
+    eye |= {"plus": plus & (away < radius), "square": square, "line": abs(x + y) < 0.5 * radius}
     hatched = {"ring": ring, "ring on level": ring | level, "ring on hatching": ring | hatching}
     hatched |= {"hatching": hatching, "level": level, "nothing": apart < 0}
     ink, ground = (0.85, 0.15) if bright else (0.15, 0.85)
