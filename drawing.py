@@ -1257,7 +1257,7 @@ def shares_on(model: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:
     """
     relus = [layer for layer in model.layers if isinstance(layer, keras.layers.Activation)]
     shares = {relu.name: keras.ops.mean(keras.ops.sign(relu.output), axis=(1, 2)) for relu in relus}
-    found = keras.Model(model.input, shares).predict(helpers.preprocess(images), verbose=0)
+    found = keras.Model(model.input, shares).predict(helpers.preprocess(images), batch_size=25, verbose=0)
     return {relu.name: found[relu.name] for relu in relus}  # in the network's order
 
 
