@@ -1202,25 +1202,27 @@ def two_answers(answers: dict[str, np.ndarray]) -> Drawing:
     return figure
 
 
-def promised_and_measured(promised: np.ndarray, measured: np.ndarray, groups: dict[str, Sequence[int]]) -> Drawing:
+def predicted_and_measured(predicted: np.ndarray, measured: np.ndarray, groups: dict[str, Sequence[int]]) -> Drawing:
     """Return a dot for each channel: how far a logit should fall without it, and how far it does, (channels,) each.
 
     The channels of `groups`, {words: channels}, are large dots, each with its number and its measured fall.
     """
-    figure = Drawing(6.4, 4.8, "A dot for each channel: the fall that the gradient promises, and the measured one")
+    figure = Drawing(6.4, 4.8, "A dot for each channel: the fall that the gradient predicts, and the measured one")
     axes = figure.subplots()
-    axes.axline((0, 0), slope=1, color="grey", lw=1, ls=":", label="as promised")
-    axes.plot(promised, measured, "o", color="#bbbbbb", ms=4, label=f"all {len(measured):,} channels")
+    axes.axline((0, 0), slope=1, color="grey", lw=1, ls=":", label="as predicted")
+    axes.plot(predicted, measured, "o", color="#bbbbbb", ms=4, label=f"all {len(measured):,} channels")
     for (words, channels), colour in zip(groups.items(), ("#4393c3", "#f28e2b"), strict=True):
-        axes.plot(promised[channels], measured[channels], "o", color=colour, ms=10, mec="white", label=words)
+        axes.plot(predicted[channels], measured[channels], "o", color=colour, ms=10, mec="white", label=words)
         for place, channel in enumerate(sorted(channels, key=lambda channel: -measured[channel])):
-            text = f"{channel}: {measured[channel]:.1f}".replace("-", "−")
+            text = f"{channel}: {measured[channel]:.2f}".replace("-", "−")
             style = {"xytext": (-9, 0), "textcoords": "offset points", "ha": "right"}  # beside the dot
             if len(channels) > 1:  # above the crowd, each with a line to its dot
                 style = {"xytext": (0.06, 0.92 - 0.09 * place), "textcoords": "axes fraction"}
                 style["arrowprops"] = {"arrowstyle": "-", "color": colour, "relpos": (1, 0.5), "shrinkB": 4}
-            axes.annotate(text, (promised[channel], measured[channel]), va="center", fontsize=12, color=colour, **style)
-    axes.set_xlabel("fall that the gradient promises", fontsize=12)
+            axes.annotate(
+                text, (predicted[channel], measured[channel]), va="center", fontsize=12, color=colour, **style
+            )
+    axes.set_xlabel("fall that the gradient predicts", fontsize=12)
     axes.set_ylabel("measured fall of the logit", fontsize=12)
     figure.legend(loc="outside upper center", ncols=2, fontsize=11)
     return figure
