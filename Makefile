@@ -42,14 +42,12 @@ execute: .venv/ready
 test: .venv/ready
 	@$(BIN)/python -m pytest tests $(or $(wildcard notebooks/$(NB)*.ipynb),$(error no notebook starts with $(NB): say NB=03))
 
-PLACES := $(BIN)/python -m pytest -m places tests/places
-
 .venv-colab/ready: tools/colab-constraints.txt tools/environments.py
 	@$(PYTHON) tools/environments.py colab
 	@touch $@
 
 places: .venv/ready-dev .venv-colab/ready
-	@$(PLACES) || (echo "once more, what failed: a browser can be too late on a busy machine"; $(PLACES) --lf --lfnf=none)
+	@$(BIN)/python -m pytest -m places tests/places
 
 links:
 	@$(PYTHON) tools/links.py $(REPO)

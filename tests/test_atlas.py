@@ -98,12 +98,14 @@ def test_what_is_made_stays_unless_other_steps_are_asked_for(built, monkeypatch,
 
 
 @pytest.mark.parametrize("words", BREAK)
-def test_files_that_do_not_fit_together_are_refused(copy, words):
+def test_files_that_do_not_fit_together_are_refused(copy, words, monkeypatch, capsys):
     helpers.atlas_picture(LAYER, 0)  # and is kept in memory
     BREAK[words](copy / f"{LAYER}.json", copy / f"{LAYER}.jpg")
     with pytest.raises(ValueError, match=f"make atlas LAYERS={LAYER}") as refusal:
         helpers.atlas_picture(LAYER, 0)
     assert words in str(refusal.value)
+    monkeypatch.setattr(website, "ATLAS", copy)
+    assert not website.write_layer(copy / f"{LAYER}.json", copy) and "left out of the atlas" in capsys.readouterr().out
 
 
 def test_with_other_weights_the_picture_is_computed(copy, averaging_model, monkeypatch, capsys):

@@ -84,38 +84,11 @@ def test_the_drive_of_damaged_copies_is_measured_on_them():
     assert titles_of(drawing.drive_grid(pictures, mean_of)) == ["bright\ndrive 10.0", "dark\ndrive 0.0"]
 
 
-def test_classes_with_several_photos_are_silenced_the_largest_fall_first():
-    labels = {"class_name": np.array(["toucan", "drum", "", "drum", "hog", "toucan", ""])}
-    falls, asked = {"drum": [0.5, 0.2], "toucan": [-0.1, 1.5]}, []
-
-    def falls_of(photos, index):
-        asked.append((photos.tolist(), helpers.class_names()[index]))
-        return falls[asked[-1][1]]
-
-    axes = drawing.fall_panel(falls_of, np.arange(7), labels).axes[0]
-    assert asked == [([1, 3], "drum"), ([0, 5], "toucan")]  # never a class of one photo, nor what is in no class
-    assert [bar.get_width() for bar in axes.patches] == [-0.1, 0.5, 1.5, 0.2]
-    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["toucan", "drum"]
-
-
 def test_shares_of_positions_that_are_on_are_those_of_the_maps(model):
     photos = np.random.default_rng(0).random((2, 64, 64, 3)).astype("float32")
     layer, shares = [*drawing.shares_on(model, photos).items()][20]
     maps = helpers.feature_model(model, layer)(helpers.preprocess(photos)).numpy()
     np.testing.assert_allclose(shares, (maps > 0).mean(axis=(1, 2)), atol=0.02)
-
-
-def test_pictures_of_a_channel_stand_above_its_strongest_photos():
-    crops = np.repeat(np.arange(4, dtype=np.uint8), 8 * 8 * 3).reshape(4, 8, 8, 3)
-    natural = helpers.NaturalInputs(crops, ["a", "b", "b", "c"])
-    responses = np.array([[0, 3], [2, 2], [9, 1], [5, 0]])
-    pictures = np.full((4, 8, 8, 3), 0.5) + np.arange(4)[:, None, None, None] / 10
-    figure = drawing.pictures_and_photos([0, 0, 1, 1], pictures, responses, natural)
-    rows = [part.get_suptitle() for part in figure.subfigs]
-    assert rows == ["channel 0 draws", "channel 0 responds to", "channel 1 draws", "channel 1 responds to"]
-    assert [axes.get_title() for axes in figure.axes] == ["", "", "b", "c", "", "", "a", "b"]
-    shown = [axes.images[0].get_array()[0, 0, 0] for axes in figure.axes]
-    assert shown == pytest.approx([0.5, 0.6, 2, 3, 0.7, 0.8, 0, 1])
 
 
 def test_waves_divided_by_their_cycles_are_what_the_engine_starts_from():

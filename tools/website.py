@@ -3,6 +3,7 @@
 python tools/website.py    of the notebooks as they are stored; `make run` does it with those that it has executed
 """
 
+import hashlib
 import html
 import json
 import re
@@ -99,8 +100,10 @@ def write_page(notebook: nbformat.NotebookNode, name: str, folder: Path) -> None
 
 
 def make_atlas(site: Path) -> str:
-    """Write the atlas' pages; return the front page's part on them."""
-    layers = {page.stem: write_layer(page, site) for page in sorted(ATLAS.glob("*.json"))}
+    """Write the atlas' pages; return the front page's part on them, empty where there is no atlas."""
+    layers = {page.stem: count for page in sorted(ATLAS.glob("*.json")) if (count := write_layer(page, site))}
+    if not layers:
+        return ""
     for path in sorted((ROOT / "data" / "images").glob("*.jpg")):
         photo = Image.open(path).convert("RGB")
         ImageOps.fit(photo, 2 * (min(photo.size),)).save(site / "photos" / path.name, quality=82)
@@ -116,9 +119,16 @@ def make_atlas(site: Path) -> str:
 
 
 def write_layer(page: Path, site: Path) -> int:
-    """Write what the atlas' page needs of a layer, and a cover; return the number of its channels."""
-    layer, sheet, about = page.stem, page.with_suffix(".jpg"), json.loads(page.read_bytes())
-    folder, crops, columns = site / "atlas", ATLAS / about["crops"]["sheet"], about["columns"]
+    """Write what the atlas' page needs of a layer, and a cover; return its channels; 0 and a sentence if unfit."""
+    layer, sheet, folder = page.stem, page.with_suffix(".jpg"), site / "atlas"
+    try:
+        about = json.loads(page.read_bytes())
+        crops, columns = ATLAS / about["crops"]["sheet"], about["columns"]
+        if hashlib.sha256(sheet.read_bytes()).hexdigest() != about["sheet"] or not crops.is_file():
+            raise ValueError("its pictures are not those that it describes, or its crops are missing")
+    except (OSError, ValueError, KeyError) as error:
+        print(f"left out of the atlas: {layer} ({error}); `make atlas LAYERS={layer}` mends it")
+        return 0
     data = {name: about[name] for name in ("order", "channels", "photos", "crops")}
     for part, path, tiles in ((data, sheet, about["order"]), (data["crops"], crops, data["crops"]["sources"])):
         shutil.copy(path, folder)
