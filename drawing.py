@@ -363,39 +363,30 @@ def look_inside(model: keras.Model, photo: str | os.PathLike | np.ndarray, layer
         axes[place].imshow(picture, interpolation="lanczos")
         axes[place].set_title(title, fontsize=10)
         axes[place].axis("off")
-    _draw_bars(axes["b"], best, found["predictions"])
+    _draw_bars(axes["b"], best)
     return figure
 
 
 # ------------------------------------------------------------------------------------------- the network, notebook 01
 
 
-def class_bars(photo: np.ndarray, answers: np.ndarray | dict[str, np.ndarray]) -> Drawing:
-    """Return a photo beside bars for its five most probable classes, of logits (1000,) or (1, 1000).
-
-    Of several answers, {title: logits}, each gets a panel, all with the five classes of the first.
-    """
-    answers = answers if isinstance(answers, dict) else {"": answers}
-    best = helpers.top_predictions(next(iter(answers.values())))
-    figure = Drawing(9.6 if len(answers) > 1 else 8, 2.8, "A photo, and bars for its five most probable classes")
-    left, *panels = figure.subplots(1, 1 + len(answers), width_ratios=(1.2, *[2 / len(answers)] * len(answers)))
+def class_bars(photo: np.ndarray, logits: np.ndarray) -> Drawing:
+    """Return a photo beside bars for its five most probable classes, of logits (1000,) or (1, 1000)."""
+    figure = Drawing(8, 2.8, "A photo, and bars for its five most probable classes")
+    left, right = figure.subplots(1, 2, width_ratios=(1.2, 2))
     left.imshow(photo)
     left.axis("off")
-    for place, (title, logits) in zip(panels, answers.items(), strict=True):
-        _draw_bars(place, best, logits, names=place is panels[0])
-        place.set_title(title, fontsize=10)
+    _draw_bars(right, helpers.top_predictions(logits))
     return figure
 
 
-def _draw_bars(place, best: list[helpers.Prediction], logits: np.ndarray, names: bool = True) -> None:
-    """Draw a bar for each of the `best` classes, as long as its probability in these logits, and write it beside."""
-    found = {one.index: one.probability for one in helpers.top_predictions(logits, 1000)}
-    bars = place.barh([helpers.words(one.name) for one in best], [found[one.index] for one in best], color="#3182bd")
+def _draw_bars(place, best: list[helpers.Prediction]) -> None:
+    """Draw a bar for each of the `best` classes, as long as its probability, and write it beside."""
+    bars = place.barh([helpers.words(one.name) for one in best], [one.probability for one in best], color="#3182bd")
     place.bar_label(bars, fmt="{:.1%}", padding=3, fontsize=9)
     place.set(xlim=(0, 1.3), xticks=(0, 0.5, 1), xlabel="probability")
     place.spines[["top", "right"]].set_visible(False)
     place.spines["bottom"].set_bounds(0, 1)
-    place.tick_params(labelleft=names)
     place.invert_yaxis()
 
 
@@ -1289,9 +1280,8 @@ def accuracy_curves(x: Sequence, curves: dict[str, Sequence[float]], xlabel: str
     for number, (name, values) in enumerate(curves.items()):
         axes.plot(places, values, "os^"[number % 3] + "-", lw=2, ms=5, label=name)
         for i, value in enumerate(values):
-            shift = 9 if value == max(other[i] for other in curves.values()) else -17
-            place = (0, shift)
-            axes.annotate(f"{value:.2f}", (i, value), place, textcoords="offset points", ha="center", fontsize=12)
+            shift = (0, 9 if value == max(other[i] for other in curves.values()) else -17)
+            axes.annotate(f"{value:.2f}", (i, value), shift, textcoords="offset points", ha="center", fontsize=12)
     axes.axhline(chance, color="grey", lw=1, ls=":", label=f"chance: {chance:.2f}")
     axes.set(ylim=(0, 1), xticks=places)
     axes.set_xticklabels([str(tick) for tick in x], fontsize=12)
