@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -588,14 +588,6 @@ def moving_stripes(angle: float, shifts: int = 16) -> np.ndarray:
     return gratings([angle], shifts=shifts)[0]
 
 
-def answers_to_stripes(model: keras.Model, layer: str, angles: Sequence[float], shifts: int = 16) -> np.ndarray:
-    """Return a layer's answers to stripes, (angles, shifts, channels): what stands in the middle of each of its maps
-    when `gratings` of every angle are shown at every shift."""
-    waves = gratings(angles, shifts=shifts)
-    maps = np.concatenate(list(_map_batches(model, layer, waves.reshape(-1, *waves.shape[2:]))))
-    return maps[:, maps.shape[1] // 2, maps.shape[2] // 2].reshape(len(angles), shifts, -1)
-
-
 def grey_kernel(table: Sequence[Sequence[float]], side: int = 7) -> np.ndarray:
     """Return a square table of weights, of odd side, as a kernel, (side, side, 3, 1): the same for red, green and blue,
     with zeros around it."""
@@ -658,16 +650,16 @@ def show_kernels(kernels: np.ndarray, untrained: np.ndarray, columns: int = 11) 
     return figure
 
 
-def show_answers(photo: np.ndarray, kernels: np.ndarray, maps: np.ndarray, titles: Sequence[str]) -> Drawing:
+def show_maps(photo: np.ndarray, kernels: np.ndarray, maps: np.ndarray, titles: Sequence[str]) -> Drawing:
     """Return a photo and n maps, (height, width, n), each on its own scale, the kernel that made it in its corner."""
     columns, rows = min(3, maps.shape[-1] + 1), -(-(maps.shape[-1] + 1) // 3)
     figure = Drawing(3.1 * columns + 0.5, 3.4 * rows, "A photo, and the maps that kernels make of it")
     places = figure.subplots(rows, columns).ravel()
     places[0].imshow(photo)
     places[0].set_title("the photo", fontsize=15)
-    for place, tile, answer, title in zip(places[1:], painted(kernels), np.moveaxis(maps, -1, 0), titles, strict=True):
-        top = np.percentile(np.abs(answer), 99.5) or 1.0
-        drawn = place.imshow(answer / top, cmap="RdBu_r", vmin=-1, vmax=1)
+    for place, tile, values, title in zip(places[1:], painted(kernels), np.moveaxis(maps, -1, 0), titles, strict=True):
+        top = np.percentile(np.abs(values), 99.5) or 1.0
+        drawn = place.imshow(values / top, cmap="RdBu_r", vmin=-1, vmax=1)
         corner = place.inset_axes([0, 0, 0.3, 0.3])
         corner.imshow(tile)
         corner.set(xticks=[], yticks=[])
@@ -682,21 +674,20 @@ def show_answers(photo: np.ndarray, kernels: np.ndarray, maps: np.ndarray, title
 def plot_tuning(angles, curves: dict[str, np.ndarray], ylabel: str, predicted=(), kernels=None) -> Drawing:
     """Return curves over the angle of stripes; `predicted` angles dotted, each under its kernel (side, side, 3, n).
 
-    Without kernels, the highest value of each curve is written beside it, and the lowest one below zero. A fourth curve
-    is a control, grey and dashed.
+    Without kernels, the highest value of each curve is written beside it, and the lowest one below zero.
     """
     figure = Drawing(9.6, 4.6, "Curves over the angle of stripes")
     axes = figure.subplots()
     low, high = min(0, *(c.min() for c in curves.values())), max(c.max() for c in curves.values())
     span, drop, tiles = high - low, 0.31 if low < 0 else 0.24, () if kernels is None else painted(kernels)
     for number, (label, curve) in enumerate(curves.items()):
-        colour = ("C0", "C1", "C2", "grey")[number]
-        axes.plot(angles, curve, lw=2.5 - (number == 3), ls="--" if number == 3 else "-", color=colour, label=label)
+        colour = f"C{number}"
+        axes.plot(angles, curve, lw=2.5, color=colour, label=label)
         if len(tiles):
             axes.axvline(predicted[number], color=colour, ls=":")
             place = [predicted[number] - 9, high + 0.03 * span, 18, 0.26 * span]
             axes.inset_axes(place, transform=axes.transData).imshow(tiles[number])
-        elif number < 3:
+        else:
             for i, shift in ((curve.argmax(), 4), (curve.argmin(), -13))[: 1 + bool(curve.min() < 0)]:
                 style = {"xytext": (0, shift), "textcoords": "offset points", "color": colour, "ha": "center"}
                 axes.annotate(f"{curve[i]:.1f}".replace("-", "−"), (angles[i], curve[i]), fontsize=13, **style)
@@ -756,10 +747,10 @@ def compare_angles(predicted: np.ndarray, measured: np.ndarray, kernels: np.ndar
 
 def plot_shifts(kernel: np.ndarray, waves: np.ndarray, before: np.ndarray, after: np.ndarray) -> Drawing:
     """Return a kernel, (side, side, 3), and four of n shifted gratings, (n, 32, 32, 3), the best among them, over its
-    answers before and after the max-pool: the middle position of maps, (n, height, width). An arrow says how far they
-    swing.
+    activations before and after the max-pool: the middle position of maps, (n, height, width). An arrow says how far
+    they swing.
     """
-    figure, steps = Drawing(9.6, 5.2, "A kernel, shifted stripes, and its answers to them as curves"), len(waves)
+    figure, steps = Drawing(9.6, 5.2, "A kernel, shifted stripes, and its activations as curves"), len(waves)
     places = figure.subplot_mosaic([[*"kkaabbccdd"], [*"xxxxxyyyyy"]], height_ratios=(1, 2))
     places["k"].imshow(np.pad(painted(kernel[..., None])[0], ((4, 5), (4, 5), (0, 0)), constant_values=1))
     places["k"].set_title("the kernel", fontsize=14)
@@ -783,7 +774,7 @@ def plot_shifts(kernel: np.ndarray, waves: np.ndarray, before: np.ndarray, after
         axes.tick_params(labelsize=13)
         axes.set_xticks(range(0, steps + 1, steps // 4))
         axes.set_title(f"{when} the max-pool", fontsize=14)
-    places["x"].set_ylabel("answer", fontsize=13)
+    places["x"].set_ylabel("activation", fontsize=13)
     places["y"].tick_params(labelleft=False)
     return figure
 
@@ -822,33 +813,6 @@ def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], strengths, tar
     return figure
 
 
-def _map_batches(model: keras.Model, layer: str, images: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield a layer's maps of images, (n, height, width, channels), for 16 images at a time, to save memory."""
-    import tensorflow as tf
-
-    signature = [tf.TensorSpec([None, None, None, 3])]
-    compiled = tf.function(helpers.feature_model(model, layer), signature).get_concrete_function()
-    for first in range(0, len(images), 16):
-        yield compiled(tf.constant(helpers.preprocess(images[first : first + 16]))).numpy()
-
-
-def spread(model: keras.Model, layer: str, images: np.ndarray) -> np.ndarray:
-    """Return how much each map of a layer varies: its standard deviation over all positions of images, (channels,)."""
-    count = total = squares = 0
-    for maps in _map_batches(model, layer, images):
-        count += maps[..., 0].size
-        total += maps.sum(axis=(0, 1, 2), dtype=np.float64)
-        squares += np.square(maps, dtype=np.float64).sum(axis=(0, 1, 2))
-    return np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0))
-
-
-def peaks(model: keras.Model, layer: str, images: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the largest activation in each map of images, (n, channels), two positions away from the padding."""
-    return np.concatenate(
-        [maps[:, 2:-2, 2:-2].max(axis=(1, 2)) for maps in _map_batches(model, layer, np.stack(images))]
-    )
-
-
 def kernel_circuit(model: keras.Model, channel: int, strengths: np.ndarray, count: int) -> Drawing:
     """Return the `count` strongest of 64 wires to a channel of conv2_block1_1_conv: conv1's kernels, painted, with the
     angles of their stripes, joined to a picture optimized to excite the channel."""
@@ -867,11 +831,14 @@ def channel_circuit(model: keras.Model, layer: str, channel: int, photos: np.nda
     """
     relu = helpers.parents(model, model.get_layer(layer))[0]
     weights = model.get_layer(layer).kernel.numpy()[0, 0, :, channel]
-    wires = _strongest(weights * spread(model, relu.name, photos), count)
-    natural, tops = helpers.NaturalInputs(photos, list(range(len(photos)))), peaks(model, relu.name, photos)
+    network, inputs = helpers.feature_model(model, [relu.name, layer]), helpers.preprocess(photos)
+    maps = network.predict(inputs, batch_size=16, verbose=0)
+    wires = _strongest(weights * maps[relu.name].std(axis=(0, 1, 2)), count)
+    natural = helpers.NaturalInputs(photos, list(range(len(photos))))
+    tops, own = (maps[name][:, 2:-2, 2:-2].max(axis=(1, 2)) for name in (relu.name, layer))
     patches = [helpers.top_patches(model, relu.name, i, natural, tops[:, i], 1)[1][0] for i in wires]
     optimized = helpers.maximize(model, helpers.parents(model, relu)[0].name, list(wires)).images
-    best = helpers.top_patches(model, layer, channel, natural, peaks(model, layer, photos)[:, channel], 3)[1]
+    best = helpers.top_patches(model, layer, channel, natural, own[:, channel], 3)[1]
     target = [helpers.maximize(model, layer, channel).images[0], *best]
     title = f"channel {channel} of {layer} and its strongest wires"
     labels = [f"channel {i}" for i in wires]
@@ -898,16 +865,16 @@ def simple_shapes(radius: float = 7, bright: bool = False, on_hatching: bool = F
     return {name: np.where(shape[..., None], [ink] * 3, ground) for name, shape in shapes.items()}
 
 
-def answer_bars(shapes: dict[str, np.ndarray], answers: Sequence[float], photos: np.ndarray) -> Drawing:
-    """Return the middle of shapes, {name: (192, 192, 3)}, each over the bar of its answer; dotted, the best and the
-    median of the answers to `photos`, (n,)."""
-    figure, count = Drawing(9.6, 4.6, "Small drawings, and the largest answer to each as a bar"), len(shapes)
+def peak_bars(shapes: dict[str, np.ndarray], peaks: Sequence[float], photos: np.ndarray) -> Drawing:
+    """Return the middle of shapes, {name: (192, 192, 3)}, each over the bar of its peak; dotted, the best and the
+    median of the peaks of `photos`, (n,)."""
+    figure, count = Drawing(9.6, 4.6, "Small drawings, and the peak in each as a bar"), len(shapes)
     figure.set_layout_engine("none")  # the boxes are placed by hand
     left, wide = 0.06, 0.79
     axes = figure.add_axes([left, 0.01, wide, 0.6])
-    bars = axes.bar(range(count), answers, 0.6, color="#4393c3")
+    bars = axes.bar(range(count), peaks, 0.6, color="#4393c3")
     plain = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-    values = [f"{value:.1f}".replace("-", "−") for value in answers]
+    values = [f"{value:.1f}".replace("-", "−") for value in peaks]
     axes.bar_label(bars, values, padding=3, fontsize=15, bbox=plain)
     for number, (name, picture) in enumerate(shapes.items()):
         box = figure.add_axes([left + wide * (number + 0.06) / count, 0.63, 0.88 * wide / count, 0.24])
@@ -919,31 +886,9 @@ def answer_bars(shapes: dict[str, np.ndarray], answers: Sequence[float], photos:
         words = f"{name}:\n{level:.1f}".replace("-", "−")
         axes.text(count - 0.45, level, words, va="center", fontsize=13, color="#333333")
     axes.axhline(0, color="black", lw=1)
-    low, high = min(0, *answers), max(*answers, photos.max())
+    low, high = min(0, *peaks), max(*peaks, photos.max())
     axes.set(xlim=(-0.5, count - 0.5), ylim=(low - 0.13 * (high - low), high + 0.13 * (high - low)), xticks=[])
     axes.tick_params(labelsize=13)
-    axes.spines[["top", "right", "bottom"]].set_visible(False)
-    return figure
-
-
-def at_best_position(maps: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the numbers of n maps, (pictures, height, width, n), at the position where `maps @ weights` is largest in
-    the first picture: (pictures, n)."""
-    answers = np.asarray(maps[0]) @ weights
-    row, column = np.unravel_index(answers.argmax(), answers.shape)
-    return np.asarray(maps)[:, row, column]
-
-
-def account_bars(falls: dict[str, float]) -> Drawing:
-    """Return a bar for each part of a fall, {words: by how much}, one below the other; the first is the whole fall."""
-    values = [f"{fall:.1f}".replace("-", "−") for fall in falls.values()]
-    told = ", ".join(f"{words} {value}" for words, value in zip(falls, values, strict=True))
-    figure = Drawing(9.6, 0.65 * len(falls) + 0.2, f"Bars: {told}")
-    axes = figure.subplots()
-    bars = axes.barh(range(len(falls)), list(falls.values()), 0.62, color=["#777777", *["#4393c3"] * (len(falls) - 1)])
-    axes.bar_label(bars, values, padding=4, fontsize=15)
-    axes.set(xticks=[], ylim=(len(falls) - 0.5, -0.5), xlim=(min(0, *falls.values()), 1.12 * max(falls.values())))
-    axes.set_yticks(range(len(falls)), list(falls), fontsize=15)
     axes.spines[["top", "right", "bottom"]].set_visible(False)
     return figure
 
