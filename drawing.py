@@ -949,10 +949,10 @@ def picture_rows(rows: dict[str, tuple[Sequence[np.ndarray], Sequence]], width: 
     figure = Drawing(width, sum(heights), "Rows of pictures")
     parts = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
     for part, (row, (pictures, titles)) in zip(parts, rows.items(), strict=True):
-        part.suptitle(row, fontsize=11, x=0.01, ha="left", weight="bold")
+        part.suptitle(row, fontsize=13, x=0.01, ha="left", weight="bold")
         for place, picture, title in zip(part.subplots(1, columns), pictures, titles, strict=True):
             place.imshow(picture, interpolation="lanczos" if len(picture) > 112 else "nearest")  # or a painted map
-            place.set_title(title, fontsize=9, pad=3)
+            place.set_title(title, fontsize=12, pad=3)
             place.axis("off")
     return figure
 
@@ -1188,17 +1188,6 @@ def fall_panel(falls_of, photos: np.ndarray, labels: dict[str, np.ndarray]) -> D
     return figure
 
 
-def shares_on(model: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:
-    """Return for each ReLU, {name: (n, channels)}, in which share of its positions each channel is above zero.
-
-    The n images are (n, side, side, 3), uint8 or in [0, 1].
-    """
-    relus = [layer for layer in model.layers if isinstance(layer, keras.layers.Activation)]
-    shares = {relu.name: keras.ops.mean(keras.ops.sign(relu.output), axis=(1, 2)) for relu in relus}
-    found = keras.Model(model.input, shares).predict(helpers.preprocess(images), batch_size=25, verbose=0)
-    return {relu.name: found[relu.name] for relu in relus}  # in the network's order
-
-
 def census_bars(found: dict[str, dict[str, np.ndarray]]) -> Drawing:
     """Return stacked bars over the ReLUs, in one colour for each kind of channels: {kind: {ReLU: its channels}}."""
     figure = Drawing(6.4, 3.4, "Bars over the ReLUs: how many of their channels are")
@@ -1215,6 +1204,18 @@ def census_bars(found: dict[str, dict[str, np.ndarray]]) -> Drawing:
     axes.set_ylabel("channels", fontsize=12)
     axes.set_xticklabels([f"conv{stage} →" for stage in range(2, 6)], ha="left", fontsize=11)
     axes.legend(fontsize=12)
+    return figure
+
+
+def share_bars(shares: dict[str, float], label: str) -> Drawing:
+    """Return a bar for each of several shares, {words: 0 to 1}, one below the other; `label` says what they count."""
+    figure = Drawing(6.4, 0.5 * len(shares) + 0.7, f"Bars: {label}")
+    axes = figure.subplots()
+    bars = axes.barh(range(len(shares)), list(shares.values()), 0.7, color="#4393c3")
+    axes.bar_label(bars, fmt="{:.2f}", padding=4, fontsize=13)
+    axes.set(xlim=(0, 1), ylim=(len(shares) - 0.5, -0.5))
+    axes.set_yticks(range(len(shares)), list(shares), fontsize=13)
+    axes.set_xlabel(label, fontsize=12)
     return figure
 
 

@@ -861,20 +861,20 @@ def channel_responses(
     model: keras.Model, layers: str | Sequence[str], images: np.ndarray, objective: str = "channel"
 ) -> np.ndarray | dict[str, np.ndarray]:
     """Return what `maximize` would climb, measured on images in one pass: (n, channels) of one layer, or, for a list of
-    layers, {layer: (n, channels)}.
+    layers, {layer: (n, channels)}. For objective="on" it is the share of positions above zero.
     """
-    if objective not in ("channel", "neuron"):
-        raise ValueError(f"objective={objective!r}: pass 'channel' or 'neuron'")
-    features_of, names = feature_model(model, layers), [layers] if isinstance(layers, str) else list(layers)
+    if objective not in ("channel", "neuron", "on"):
+        raise ValueError(f"objective={objective!r}: pass 'channel', 'neuron' or 'on'")
+    names = [layers] if isinstance(layers, str) else list(layers)
+    features_of, sign = feature_model(model, names), lambda maps: tf.sign(tf.nn.relu(maps))
 
     def pooled(inputs):
         features = features_of(inputs)
-        return [_reduce(features if isinstance(layers, str) else features[name], objective) for name in names]
+        return [_reduce(sign(features[n]) if objective == "on" else features[n], objective) for n in names]
 
     signature = [tf.TensorSpec([None, None, None, 3])]
     compiled = tf.function(pooled, signature).get_concrete_function()  # run eagerly, it would keep its buffers
-    starts = range(0, max(len(images), 1), 16)
-    batches = [compiled(tf.constant(preprocess(images[i : i + 16]))) for i in starts]
+    batches = [compiled(tf.constant(preprocess(images[i : i + 16]))) for i in range(0, max(len(images), 1), 16)]
     responses = {name: np.concatenate(parts) for name, parts in zip(names, zip(*batches, strict=True), strict=True)}
     return responses[layers] if isinstance(layers, str) else responses
 

@@ -24,7 +24,7 @@ WHOLE = (0, 0, 1, 1)
 
 def tile(row: int, column: int) -> tuple[float, ...]:
     """Return the place of a picture in the ladder."""
-    left, top = (4 + 240 * column) / 960, (40 + 291.5 * row) / 1160
+    left, top = (4 + 240 * column) / 960, (44 + 291.5 * row) / 1160
     return left, top, left + 232 / 960, top + 231 / 1160
 
 
