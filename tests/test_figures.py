@@ -84,14 +84,6 @@ def test_the_drive_of_damaged_copies_is_measured_on_them():
     assert titles_of(drawing.drive_grid(pictures, mean_of)) == ["bright\ndrive 10.0", "dark\ndrive 0.0"]
 
 
-def test_shares_of_positions_that_are_on_are_those_of_the_maps(model):
-    photos = np.random.default_rng(0).random((2, 64, 64, 3)).astype("float32")
-    layer = "conv3_block3_1_relu"
-    shares = helpers.channel_responses(model, [layer], photos, "on")[layer]
-    maps = helpers.feature_model(model, layer)(helpers.preprocess(photos)).numpy()
-    np.testing.assert_allclose(shares, (maps > 0).mean(axis=(1, 2)), atol=0.02)
-
-
 def test_waves_divided_by_their_cycles_are_what_the_engine_starts_from():
     pixels = np.random.default_rng(0).normal(size=(128, 128, 3))
     waves = np.fft.irfft2(np.fft.rfft2(pixels, axes=(0, 1)) / drawing.cycles(128), axes=(0, 1))
