@@ -746,36 +746,34 @@ def compare_angles(predicted: np.ndarray, measured: np.ndarray, kernels: np.ndar
 
 
 def plot_shifts(kernel: np.ndarray, waves: np.ndarray, before: np.ndarray, after: np.ndarray) -> Drawing:
-    """Return a kernel, (side, side, 3), and four of n shifted gratings, (n, 32, 32, 3), the best among them, over its
-    activations before and after the max-pool: the middle position of maps, (n, height, width). An arrow says how far
-    they swing.
+    """Return a kernel, (side, side, 3), on the best and the worst of n shifted gratings, (n, 32, 32, 3), beside its
+    activations before and after the max-pool: the middle position of maps, (n, height, width). Arrows say how far they
+    swing.
     """
-    figure, steps = Drawing(9.6, 5.2, "A kernel, shifted stripes, and its activations as curves"), len(waves)
-    places = figure.subplot_mosaic([[*"kkaabbccdd"], [*"xxxxxyyyyy"]], height_ratios=(1, 2))
+    figure, steps = Drawing(9.6, 4.8, "A kernel, shifted stripes, and its activations as curves"), len(waves)
+    places = figure.subplot_mosaic([["k", "x"], ["a", "x"], ["b", "x"]], width_ratios=(1, 3.2))
+    curves = [np.asarray(maps)[:, maps.shape[1] // 2, maps.shape[2] // 2] for maps in (before, after)]
     places["k"].imshow(np.pad(painted(kernel[..., None])[0], ((4, 5), (4, 5), (0, 0)), constant_values=1))
     places["k"].set_title("the kernel", fontsize=14)
-    places["k"].axis("off")
-    middle = [np.asarray(maps)[:, maps.shape[1] // 2, maps.shape[2] // 2] for maps in (before, after)]
-    for name, i in zip("abcd", range(middle[0].argmax() % (steps // 4), steps, steps // 4), strict=True):
+    for name, i in (("a", curves[0].argmax()), ("b", curves[0].argmin())):
         places[name].imshow(waves[i, 8:24, 8:24])
         places[name].add_patch(Rectangle((4.5, 4.5), 7, 7, fill=False, ec="C1", lw=2))  # where the kernel lies
-        places[name].set_title(f"shift {i}", fontsize=14)
+        places[name].set_title(f"stripes, shift {i}", fontsize=14)
+    for name in "kab":
         places[name].axis("off")
-    places["y"].sharey(places["x"])
-    arrow = {"arrowstyle": "<->", "color": "C1", "lw": 2, "shrinkA": 0, "shrinkB": 0}
-    for axes, curve, when in (places["x"], middle[0], "before"), (places["y"], middle[1], "after"):
-        low, high = curve.min(), curve.max()
-        axes.plot(range(steps), curve, "o-", ms=4)
-        axes.axhline(0, color="black", lw=1)
-        axes.annotate("", (steps + 0.5, low), (steps + 0.5, high), arrowprops=arrow)
-        axes.text(steps + 1, (low + high) / 2, f"swing\n{high - low:.1f}", va="center", fontsize=14, color="C1")
-        axes.set(xlim=(-1, steps + 5.5))
-        axes.set_xlabel(f"shift ({steps} = one cycle)", fontsize=13)
-        axes.tick_params(labelsize=13)
-        axes.set_xticks(range(0, steps + 1, steps // 4))
-        axes.set_title(f"{when} the max-pool", fontsize=14)
-    places["x"].set_ylabel("activation", fontsize=13)
-    places["y"].tick_params(labelleft=False)
+    axes = places["x"]
+    arrow = {"arrowstyle": "<->", "lw": 2, "shrinkA": 0, "shrinkB": 0}
+    for number, (curve, when) in enumerate(zip(curves, ("before", "after"), strict=True)):
+        low, high, place, colour = curve.min(), curve.max(), steps + 0.5 + 3.5 * number, f"C{number}"
+        axes.plot(range(steps), curve, "o-", ms=5, lw=2, color=colour, label=f"{when} the max-pool")
+        axes.annotate("", (place, low), (place, high), arrowprops=arrow | {"color": colour})
+        axes.text(place + 0.3, (low + high) / 2, f"swing\n{high - low:.1f}", va="center", fontsize=14, color=colour)
+    axes.axhline(0, color="black", lw=1)
+    axes.set(xlim=(-0.5, steps + 6.7), xticks=range(0, steps + 1, steps // 4))
+    axes.set_xlabel(f"shift of the stripes ({steps} = one cycle)", fontsize=13)
+    axes.set_ylabel("activation", fontsize=13)
+    axes.tick_params(labelsize=13)
+    axes.legend(loc="lower left", fontsize=13)
     return figure
 
 
@@ -819,7 +817,8 @@ def kernel_circuit(model: keras.Model, channel: int, strengths: np.ndarray, coun
     kernels, wires = model.get_layer("conv1_conv").kernel.numpy(), _strongest(strengths, count)
     angles, target = helpers.stripe_angles(kernels), helpers.maximize(model, "conv2_block1_1_bn", channel).images
     labels = [f"{i}: {angles[i]:.0f}°".replace(": nan°", "") for i in wires]
-    title, tiles = f"channel {channel} of conv2_block1_1_conv and its strongest wires", painted(kernels)[list(wires)]
+    title = f"channel {channel} of conv2_block1_1_conv and its strongest wires (with their strength)"
+    tiles = painted(kernels)[list(wires)]
     return draw_circuit([tiles], labels, list(wires.values()), target[:, 48:80, 48:80], title)
 
 
@@ -840,7 +839,7 @@ def channel_circuit(model: keras.Model, layer: str, channel: int, photos: np.nda
     optimized = helpers.maximize(model, helpers.parents(model, relu)[0].name, list(wires)).images
     best = helpers.top_patches(model, layer, channel, natural, own[:, channel], 3)[1]
     target = [helpers.maximize(model, layer, channel).images[0], *best]
-    title = f"channel {channel} of {layer} and its strongest wires"
+    title = f"channel {channel} of {layer} and its strongest wires (with their strength)"
     labels = [f"channel {i}" for i in wires]
     return draw_circuit([patches, optimized], labels, list(wires.values()), target, title)
 
@@ -865,17 +864,19 @@ def simple_shapes(radius: float = 7, bright: bool = False, on_hatching: bool = F
     return {name: np.where(shape[..., None], [ink] * 3, ground) for name, shape in shapes.items()}
 
 
-def peak_bars(shapes: dict[str, np.ndarray], peaks: Sequence[float], photos: np.ndarray) -> Drawing:
-    """Return the middle of shapes, {name: (192, 192, 3)}, each over the bar of its peak; dotted, the best and the
-    median of the peaks of `photos`, (n,)."""
+def peak_bars(shapes: dict[str, np.ndarray], peaks: Sequence[float], photos: np.ndarray, cut=None) -> Drawing:
+    """Return the middle of shapes, {name: (192, 192, 3)}, each over the bar of its peak and, if given, a second bar of
+    its peak with a wire cut; dotted, the best and the median of the peaks of `photos`, (n,)."""
     figure, count = Drawing(9.6, 4.6, "Small drawings, and the peak in each as a bar"), len(shapes)
     figure.set_layout_engine("none")  # the boxes are placed by hand
-    left, wide = 0.06, 0.79
+    left, wide, plain = 0.06, 0.79, {"facecolor": "white", "edgecolor": "none", "pad": 1}
     axes = figure.add_axes([left, 0.01, wide, 0.6])
-    bars = axes.bar(range(count), peaks, 0.6, color="#4393c3")
-    plain = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-    values = [f"{value:.1f}".replace("-", "−") for value in peaks]
-    axes.bar_label(bars, values, padding=3, fontsize=15, bbox=plain)
+    series = {"all wires": peaks} if cut is None else {"all wires": peaks, "thickest wire cut": cut}
+    for shift, (label, values) in enumerate(series.items()):
+        places = np.arange(count) + (shift - 0.5) * 0.42 * (len(series) - 1)
+        bars = axes.bar(places, values, 0.6 / len(series) + 0.1, color=("#4393c3", "#f28e2b")[shift], label=label)
+        words = [f"{value:.1f}".replace("-", "−") for value in values]
+        axes.bar_label(bars, words, padding=3, fontsize=15 if cut is None else 12, bbox=plain)
     for number, (name, picture) in enumerate(shapes.items()):
         box = figure.add_axes([left + wide * (number + 0.06) / count, 0.63, 0.88 * wide / count, 0.24])
         box.imshow(picture[78:114, 78:114])
@@ -886,7 +887,9 @@ def peak_bars(shapes: dict[str, np.ndarray], peaks: Sequence[float], photos: np.
         words = f"{name}:\n{level:.1f}".replace("-", "−")
         axes.text(count - 0.45, level, words, va="center", fontsize=13, color="#333333")
     axes.axhline(0, color="black", lw=1)
-    low, high = min(0, *peaks), max(*peaks, photos.max())
+    if cut is not None:
+        axes.legend(fontsize=13, loc="upper right")
+    low, high = min(0, *np.concatenate([*series.values()])), max(*peaks, photos.max())
     axes.set(xlim=(-0.5, count - 0.5), ylim=(low - 0.13 * (high - low), high + 0.13 * (high - low)), xticks=[])
     axes.tick_params(labelsize=13)
     axes.spines[["top", "right", "bottom"]].set_visible(False)
@@ -1013,22 +1016,6 @@ def noise_grid(noises: dict[str, np.ndarray], contrast: float = 0.2) -> Drawing:
     """Return noises, {name: (side, side, 3)}, each drawn with the same `contrast`, the standard deviation of values."""
     pictures = [np.clip(0.5 + contrast * (n - n.mean()) / n.std(), 0, 1) for n in noises.values()]
     return _labelled(pictures, list(noises), 3, 8, "Noise built in several ways")
-
-
-def ladder(model: keras.Model, layers: Sequence[str], columns: int = 4) -> Drawing:
-    """Return a row for each layer: the optimized pictures of `columns` evenly spaced channels, under their numbers.
-
-    The row's title tells how many of a picture's pixels a side one position of the layer sees.
-    """
-    rows = {}
-    for layer in layers:
-        count = helpers.check_layer(model, layer).output.shape[-1]
-        channels = range(0, count, count // columns)[:columns]
-        pictures, field = helpers.maximize(model, layer, channels).images, helpers.receptive_field(model, layer).size
-        side = pictures.shape[1]
-        sees = f"{field} of {side}" if field < side else f"all {side}"
-        rows[f"{layer.split('_')[0]}: one position sees {sees} pixels"] = pictures, channels
-    return picture_rows(rows)
 
 
 PEOPLES_WORDS = {"hip": "rose hip", "slot": "slot machine", "teddy": "teddy bear"}  # for names that are too short
