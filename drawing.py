@@ -1110,18 +1110,27 @@ def lit_by(photo: np.ndarray, maps: np.ndarray, channels: Sequence[int]) -> list
     return [overlay(photo, maps[0, :, :, channel]) for channel in channels]
 
 
-def two_answers(answers: dict[str, np.ndarray]) -> Drawing:
-    """Return two bars for each of the five most probable classes of the first of two answers, {title: logits}."""
-    figure = Drawing(6.4, 3.8, "Two bars for each of five classes: their probabilities")
-    best, axes = helpers.top_predictions(next(iter(answers.values()))), figure.subplots()
-    for shift, colour, (title, logits) in zip((-0.2, 0.2), ("#4393c3", "#f28e2b"), answers.items(), strict=True):
-        found = {one.index: one.probability for one in helpers.top_predictions(logits, 1000)}
-        bars = axes.barh(np.arange(5) + shift, [found[one.index] for one in best], 0.38, color=colour, label=title)
-        axes.bar_label(bars, fmt="{:.1%}", padding=3, fontsize=11)
-    axes.set(xlim=(0, 1.2), xticks=(0, 0.5, 1), ylim=(4.6, -0.6), yticks=range(5))
-    axes.set_yticklabels([helpers.words(one.name) for one in best], fontsize=12)
-    axes.set_xlabel("probability", fontsize=12)
-    figure.legend(loc="outside upper center", ncols=2, fontsize=12)
+def ranked_falls(falls: np.ndarray, groups: dict[str, Sequence[int]]) -> Drawing:
+    """Return a dot for each channel, the largest fall of a logit without it first; `falls` are (channels,).
+
+    The channels of `groups`, {words: channels}, are large dots, each with its number and its fall.
+    """
+    figure = Drawing(6.4, 4.2, "A dot for each channel: how far a logit falls without it, the largest fall first")
+    axes, rank = figure.subplots(), np.argsort(np.argsort(-falls))
+    axes.axhline(0, color="grey", lw=1, ls=":")
+    axes.plot(rank, falls, "o", color="#bbbbbb", ms=3, label=f"all {len(falls):,} channels")
+    for (words, channels), colour in zip(groups.items(), ("#4393c3", "#f28e2b"), strict=True):
+        axes.plot(rank[channels], falls[channels], "o", color=colour, ms=10, mec="white", label=words)
+        for place, channel in enumerate(sorted(channels, key=lambda channel: rank[channel])):
+            text = f"{channel}: {falls[channel]:.2f}".replace("-", "−")
+            style = {"xytext": (12, 0), "textcoords": "offset points"}  # beside the dot
+            if len(channels) > 1:  # in the empty room above the dots, each with a line to its own
+                style = {"xytext": (0.3 + 0.2 * place, 0.72), "textcoords": "axes fraction"}
+                style["arrowprops"] = {"arrowstyle": "-", "color": colour, "shrinkB": 5}
+            axes.annotate(text, (rank[channel], falls[channel]), va="center", fontsize=12, color=colour, **style)
+    axes.set_xlabel("channels, in order", fontsize=12)
+    axes.set_ylabel("fall of the logit", fontsize=12)
+    figure.legend(loc="outside upper center", ncols=3, fontsize=11)
     return figure
 
 

@@ -702,10 +702,7 @@ def _check_ascent(
         (not 0 <= coarse <= 1, f"coarse={coarse}: pass a share of the steps, 0 to 1"),
         (coarse > 0 and parameterization == "pixels", "coarse steps cut a spectrum: pass coarse=0 with 'pixels'"),
         (coarse > 0 and size < 64, f"coarse steps are taken at half the side: with size={size} pass coarse=0"),
-        (
-            parameterization not in ("fourier", "pixels"),
-            f"parameterization={parameterization!r}: 'fourier' or 'pixels'",
-        ),
+        (parameterization not in ("fourier", "pixels"), f"parameterization={parameterization!r}: fourier or pixels"),
         (
             not callable(objective) and objective not in ("channel", "neuron"),
             f"objective={objective!r}: pass 'channel', 'neuron' or a function of the features",
@@ -830,11 +827,14 @@ def _to_image(values: tf.Tensor, side: int, parameterization: str, decorrelate: 
 
 
 def _reduce(features: tf.Tensor, objective: str) -> tf.Tensor:
-    """Return one number a channel, (n, channels): the mean over positions, or the middle one; logits as they are."""
+    """Return one number a channel, (n, channels), of its positions, as `channel_responses` says; logits as they are."""
     if len(features.shape) == 2:
         return features
-    y, x = tf.shape(features)[1] // 2, tf.shape(features)[2] // 2
-    return features[:, y, x] if objective == "neuron" else tf.reduce_mean(features, axis=[1, 2])
+    if objective == "neuron":
+        return features[:, tf.shape(features)[1] // 2, tf.shape(features)[2] // 2]
+    if objective == "peak":
+        return tf.reduce_max(features, axis=[1, 2])
+    return tf.reduce_mean(tf.sign(tf.nn.relu(features)) if objective == "on" else features, axis=[1, 2])
 
 
 def invert(model: keras.Model, layer: str, photo: np.ndarray, steps: int = 128, seed: int = 0) -> Optimized:
@@ -861,16 +861,16 @@ def channel_responses(
     model: keras.Model, layers: str | Sequence[str], images: np.ndarray, objective: str = "channel"
 ) -> np.ndarray | dict[str, np.ndarray]:
     """Return what `maximize` would climb, measured on images in one pass: (n, channels) of one layer, or, for a list of
-    layers, {layer: (n, channels)}. For objective="on" it is the share of positions above zero.
+    layers, {layer: (n, channels)}. `objective` can be "peak", the largest position, and "on", the share above 0, too.
     """
-    if objective not in ("channel", "neuron", "on"):
-        raise ValueError(f"objective={objective!r}: pass 'channel', 'neuron' or 'on'")
+    if objective not in ("channel", "neuron", "peak", "on"):
+        raise ValueError(f"objective={objective!r}: pass 'channel', 'neuron', 'peak' or 'on'")
     names = [layers] if isinstance(layers, str) else list(layers)
-    features_of, sign = feature_model(model, names), lambda maps: tf.sign(tf.nn.relu(maps))
+    features_of = feature_model(model, names)
 
     def pooled(inputs):
         features = features_of(inputs)
-        return [_reduce(sign(features[n]) if objective == "on" else features[n], objective) for n in names]
+        return [_reduce(features[name], objective) for name in names]
 
     signature = [tf.TensorSpec([None, None, None, 3])]
     compiled = tf.function(pooled, signature).get_concrete_function()  # run eagerly, it would keep its buffers

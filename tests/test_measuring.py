@@ -13,11 +13,11 @@ def natural():
     return helpers.NaturalInputs(found.images[::8], found.sources[::8])
 
 
-def test_responses_are_means_middle_positions_or_shares_above_zero_whatever_the_batch(tiny):
+def test_responses_are_means_middle_positions_peaks_or_shares_whatever_the_batch(tiny):
     images = np.random.default_rng(0).uniform(size=(19, 32, 32, 3)).astype(np.float32)
     maps = helpers.feature_model(tiny, "linear")(helpers.preprocess(images)).numpy()
-    means = {"channel": maps.mean(axis=(1, 2)), "neuron": maps[:, 6, 6], "on": (maps > 0).mean(axis=(1, 2))}
-    for objective, wanted in means.items():
+    means = {"channel": maps.mean(axis=(1, 2)), "neuron": maps[:, 6, 6]}
+    for objective, wanted in (means | {"peak": maps.max(axis=(1, 2)), "on": (maps > 0).mean(axis=(1, 2))}).items():
         found = helpers.channel_responses(tiny, "linear", images, objective)
         np.testing.assert_allclose(found, wanted, atol=1e-5)
         np.testing.assert_array_equal(helpers.channel_responses(tiny, ["linear"], images, objective)["linear"], found)
@@ -54,7 +54,7 @@ def test_drive_refuses_what_does_not_belong_together_and_is_none_where_inputs_do
         ({"natural": np.full((9, 6), np.nan)}, "finite"),
         ({"natural": helpers.NaturalInputs(np.zeros((9, 32, 32, 3), np.uint8), ["a"] * 9)}, "channel_responses"),
         ({"sign": 2}, "sign 2"),
-        ({"objective": "neurn"}, "'channel', 'neuron' or 'on'"),
+        ({"objective": "neurn"}, "'channel', 'neuron', 'peak' or 'on'"),
         ({"images": np.full((2, 32, 32, 3), np.nan)}, "NaN"),
     ):
         refuses(words, helpers.drive, tiny, "linear", **given | change)

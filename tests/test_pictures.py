@@ -150,7 +150,7 @@ def test_arguments_out_of_range(tiny):
         ({"channels": np.array([False, True])}, "channels 0 to 5, not False"),
         ({"size": 33}, "even"),
         ({"steps": 0}, "steps=0"),
-        ({"parameterization": "wavelets"}, "'fourier' or 'pixels'"),
+        ({"parameterization": "wavelets"}, "fourier or pixels"),
         ({"objective": "layer"}, "'channel', 'neuron'"),
         ({"sign": 0}, "sign=0"),
         ({"seed": 1.5}, "whole numbers"),
