@@ -856,7 +856,7 @@ def simple_shapes(radius: float = 7, bright: bool = False, on_hatching: bool = F
     hatching, level = (x + y) % 6 < 3, y % 4 < 2
     dot, square = apart < 0.4 * radius, (away > 0.7 * radius) & (away < radius)
     eye = {"eye": ring | dot, "ring": ring, "open ring": ring & (abs(y) >= x), "dot": dot}
-    eye |= {"plus": plus & (away < radius), "square": square, "line": abs(x + y) < 0.5 * radius}
+    eye |= {"plus": plus & (away < radius), "square": square, "line": abs(x + y) < 0.5 * radius, "nothing": apart < 0}
     hatched = {"ring": ring, "ring on level": ring | level, "ring on hatching": ring | hatching}
     hatched |= {"hatching": hatching, "level": level, "nothing": apart < 0}
     ink, ground = (0.85, 0.15) if bright else (0.15, 0.85)
@@ -864,19 +864,16 @@ def simple_shapes(radius: float = 7, bright: bool = False, on_hatching: bool = F
     return {name: np.where(shape[..., None], [ink] * 3, ground) for name, shape in shapes.items()}
 
 
-def peak_bars(shapes: dict[str, np.ndarray], peaks: Sequence[float], photos: np.ndarray, cut=None) -> Drawing:
-    """Return the middle of shapes, {name: (192, 192, 3)}, each over the bar of its peak and, if given, a second bar of
-    its peak with a wire cut; dotted, the best and the median of the peaks of `photos`, (n,)."""
+def peak_bars(shapes: dict[str, np.ndarray], peaks: Sequence[float], photos: np.ndarray) -> Drawing:
+    """Return the middle of shapes, {name: (192, 192, 3)}, each over the bar of its peak; dotted, the best and the
+    median of the peaks of `photos`, (n,)."""
     figure, count = Drawing(9.6, 4.6, "Small drawings, and the peak in each as a bar"), len(shapes)
     figure.set_layout_engine("none")  # the boxes are placed by hand
-    left, wide, plain = 0.06, 0.79, {"facecolor": "white", "edgecolor": "none", "pad": 1}
+    left, wide = 0.08, 0.77
     axes = figure.add_axes([left, 0.01, wide, 0.6])
-    series = {"all wires": peaks} if cut is None else {"all wires": peaks, "thickest wire cut": cut}
-    for shift, (label, values) in enumerate(series.items()):
-        places = np.arange(count) + (shift - 0.5) * 0.42 * (len(series) - 1)
-        bars = axes.bar(places, values, 0.6 / len(series) + 0.1, color=("#4393c3", "#f28e2b")[shift], label=label)
-        words = [f"{value:.1f}".replace("-", "−") for value in values]
-        axes.bar_label(bars, words, padding=3, fontsize=15 if cut is None else 12, bbox=plain)
+    bars = axes.bar(range(count), peaks, 0.6, color="#4393c3")
+    plain = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+    axes.bar_label(bars, [f"{peak:.1f}".replace("-", "−") for peak in peaks], padding=3, fontsize=15, bbox=plain)
     for number, (name, picture) in enumerate(shapes.items()):
         box = figure.add_axes([left + wide * (number + 0.06) / count, 0.63, 0.88 * wide / count, 0.24])
         box.imshow(picture[78:114, 78:114])
@@ -887,10 +884,9 @@ def peak_bars(shapes: dict[str, np.ndarray], peaks: Sequence[float], photos: np.
         words = f"{name}:\n{level:.1f}".replace("-", "−")
         axes.text(count - 0.45, level, words, va="center", fontsize=13, color="#333333")
     axes.axhline(0, color="black", lw=1)
-    if cut is not None:
-        axes.legend(fontsize=13, loc="upper right")
-    low, high = min(0, *np.concatenate([*series.values()])), max(*peaks, photos.max())
+    low, high = min(0, *peaks), max(*peaks, photos.max())
     axes.set(xlim=(-0.5, count - 0.5), ylim=(low - 0.13 * (high - low), high + 0.13 * (high - low)), xticks=[])
+    axes.set_ylabel("peak of the channel", fontsize=13)
     axes.tick_params(labelsize=13)
     axes.spines[["top", "right", "bottom"]].set_visible(False)
     return figure
@@ -984,7 +980,8 @@ def beside_photos(
 
 
 def damage_grid(pictures: dict[str, np.ndarray], drive_of) -> Drawing:
-    """Return a row for each picture, {name: picture}: as it is, blurred, as JPEG and shifted, each under its drive.
+    """Return a row for each picture, {name: picture}: as it is, blurred, as JPEG and shifted, each under its drive, and
+    the share that is kept.
 
     `drive_of` returns the drives, (n,), of pictures, (n, side, side, 3).
     """
@@ -993,7 +990,8 @@ def damage_grid(pictures: dict[str, np.ndarray], drive_of) -> Drawing:
         versions = {name: _in_8_bits(picture), **helpers.damaged(_in_8_bits(picture))}
         drives = drive_of(np.concatenate(list(versions.values())))
         shown += [version[0] for version in versions.values()]
-        titles += [f"{how}\ndrive {drive:.1f}" for how, drive in zip(versions, drives, strict=True)]
+        kept = ["", *(f" ({drive / drives[0]:.0%})" for drive in drives[1:])]
+        titles += [f"{how}\ndrive {d:.1f}{share}" for how, d, share in zip(versions, drives, kept, strict=True)]
     return _labelled(shown, titles, 4, 8, "Pictures as they are and damaged, row by row")
 
 

@@ -570,8 +570,7 @@ class Transforms(NamedTuple):
 
 class Recipe(NamedTuple):
     """What `maximize` does unless told otherwise: side in px, steps, Adam's rate, whether it falls to 0 in a straight
-    line, how the image is moved, and the share of the steps that are taken first, and at a quarter of the cost, at half
-    the side (forms come out larger, with less speckle).
+    line, how the image is moved, and the share of the steps that come first, at half the side (for larger forms).
     """
 
     size: int
@@ -642,6 +641,7 @@ def maximize(
     if np.ndim(channels) > 1:
         raise ValueError("channels is nested: pass one channel or a flat list of them")
     targets = [check_channel(model, layer, channel) for channel in np.atleast_1d(channels)]
+    count = len(targets)
     recipe = recipe_for(model, layer)
     given = zip((size, steps, rate, decay), recipe[:4], strict=True)
     size, steps, rate, decay = (own if argument is None else argument for argument, own in given)
@@ -651,14 +651,12 @@ def maximize(
     if isinstance(transforms, str) and transforms == "auto":
         transforms = recipe.transforms.fitting(recipe.size, size)
     moves = _check_transforms(transforms, size)
-    _check_ascent(
-        model, layer, len(targets), size, steps, rate, coarse, parameterization, objective, sign, diversity, seed
-    )
+    _check_ascent(model, layer, count, size, steps, rate, coarse, parameterization, objective, sign, diversity, seed)
     keys = [(seed, channel, targets[:i].count(channel)) for i, channel in enumerate(targets)]
-    parts = -(-len(targets) // max(1, round(PIXELS / (size + 2 * moves.pad) ** 2)))
+    parts = -(-count // max(1, round(PIXELS / (size + 2 * moves.pad) ** 2)))
     if diversity > 0 and parts > 1:
-        raise ValueError(f"diversity compares images made together: pass at most {len(targets) // parts} at {size} px")
-    chunk = -(-len(targets) // parts)
+        raise ValueError(f"diversity compares images made together: pass at most {count // parts} at {size} px")
+    chunk = -(-count // parts)
     one_hot = tf.Variable(np.zeros((chunk, model.get_layer(layer).output.shape[-1]), np.float32))
     rival = _holds_logits(model, layer)
     goal_of = _goal(feature_model(model, layer), one_hot, objective, float(sign), float(diversity), rival)
@@ -776,6 +774,8 @@ class _Ascent:
         """Climb from `start`, `coarse` of the steps at half the side; return images, history (n, steps), moved (n,)."""
         self.values.assign(start)
         half = Transforms(moves.pad // 2, moves.jitter / 2, moves.scale)
+        if moves.pad < 0:  # half a crop would be too small: the coarse steps see the whole picture
+            half = Transforms(0, self.size / 24, moves.scale / 2)
         history, moved = [], np.zeros(len(names), bool)
         for side, own, first, last in ((self.size // 4 * 2, half, 0, coarse), (self.size, moves, coarse, steps)):
             for variable in self.optimizer.variables[2:]:  # the moments; iterations and rate come first

@@ -102,6 +102,12 @@ def test_an_image_depends_on_seed_and_channel_alone_not_on_its_batch(tiny, monke
     assert np.abs(alone - other).mean() > 0.01
 
 
+def test_coarse_steps_see_no_crop_but_the_whole_picture_hardly_moved(tiny):
+    moves = helpers.Transforms(-16, 16, 0.2), helpers.Transforms(0, 64 / 12, 0.1)
+    cropped, whole = (helpers.maximize(tiny, "linear", 1, 64, 4, coarse=1, transforms=m).images for m in moves)
+    np.testing.assert_allclose(cropped, whole, atol=1e-5)
+
+
 def test_diversity_pushes_copies_apart(tiny):
     def distance(diversity):
         images = helpers.maximize(tiny, "linear", [2] * 4, SIDE, 30, diversity=diversity).images

@@ -103,7 +103,12 @@ def test_the_wires_that_the_notebook_cuts_are_the_strongest_of_channel_57(model)
 
 
 def test_channel_5_needs_no_eye_no_closed_ring_and_likes_a_line_least_whatever_the_size(model):
-    network = helpers.feature_model(model, "conv3_block1_1_bn")
+    network, wires = helpers.feature_model(model, "conv3_block1_1_bn"), model.get_layer("conv3_block1_1_conv").kernel
+    hidden, kept = drawing.simple_shapes(7, on_hatching=True)["ring on hatching"], wires.numpy()
+    cut = np.where(np.arange(256)[:, None] == 154, 0, kept)
+    for weights in (cut, kept):  # the thickest wire, from the hatching, changes nothing at the ring's peak
+        wires.assign(weights)
+        assert network(helpers.preprocess(hidden)).numpy()[0, 2:-2, 2:-2, 5].max() == pytest.approx(0.27, abs=0.02)
     for radius in (4, 5, 6, 7, 8, 9, 10, 12):
         for bright in (False, True):
             shapes = drawing.simple_shapes(radius, bright) | drawing.simple_shapes(radius, bright, on_hatching=True)
@@ -129,15 +134,3 @@ def test_simple_shapes_are_what_their_names_say():
     assert (ring & ~opened)[:, 97:].sum() == (ring & ~opened).sum() > 0  # the gap lies on the right
     assert not (ring & ~drawn["eye"]).any() and (drawn["level"] == drawn["level"][:, :1]).all()
     assert (drawn["ring on hatching"] == (ring | drawn["hatching"])).all() and not drawn["nothing"].any()
-
-
-def test_cutting_wire_154_gives_nothing_back_of_what_the_hatching_costs(model):
-    network, wires = helpers.feature_model(model, "conv3_block1_1_bn"), model.get_layer("conv3_block1_1_conv").kernel
-    picture, kept = helpers.preprocess(drawing.simple_shapes(7, on_hatching=True)["ring on hatching"]), wires.numpy()
-    cut = kept.copy()
-    cut[0, 0, 154, 5] = 0
-    peaks = []
-    for wires_now in (kept, cut, kept):
-        wires.assign(wires_now)
-        peaks.append(np.asarray(network(picture))[0, 2:-2, 2:-2, 5].max())
-    assert peaks == pytest.approx([0.27] * 3, abs=0.02) and abs(kept[0, 0, :, 5]).argmax() == 154
