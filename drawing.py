@@ -757,7 +757,7 @@ def plot_shifts(kernel: np.ndarray, waves: np.ndarray, before: np.ndarray, after
     places["k"].set_title("the kernel", fontsize=14)
     for name, i in (("a", curves[0].argmax()), ("b", curves[0].argmin())):
         places[name].imshow(waves[i, 8:24, 8:24])
-        places[name].add_patch(Rectangle((4.5, 4.5), 7, 7, fill=False, ec="C1", lw=2))  # where the kernel lies
+        places[name].add_patch(Rectangle((4.5, 4.5), 7, 7, fill=False, ec="C0", lw=2))  # where the kernel lies
         places[name].set_title(f"stripes, shift {i}", fontsize=14)
     for name in "kab":
         places[name].axis("off")
@@ -1010,6 +1010,15 @@ def cycles(side: int) -> np.ndarray:
     return side * np.maximum(np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)), 1 / side)[..., None]
 
 
+def noises(side: int) -> dict[str, np.ndarray]:
+    """Return one noise, (side, side, 3), as pixels; with the amount of each of its waves divided by how often it goes
+    up and down, so that the broad ones win; and with the colours of that mixed, as `helpers.maximize` does both."""
+    pixels = np.random.default_rng(0).normal(size=(side, side, 3))
+    amounts = np.fft.rfft2(pixels, axes=(0, 1)) / cycles(side)
+    waves = np.fft.irfft2(amounts, axes=(0, 1))
+    return {"pixels": pixels, "waves": waves, "waves, mixed colours": waves @ helpers.COLOURS.T}
+
+
 def noise_grid(noises: dict[str, np.ndarray], contrast: float = 0.2) -> Drawing:
     """Return noises, {name: (side, side, 3)}, each drawn with the same `contrast`, the standard deviation of values."""
     pictures = [np.clip(0.5 + contrast * (n - n.mean()) / n.std(), 0, 1) for n in noises.values()]
@@ -1056,12 +1065,12 @@ def draw_rounds(
 
 def channel_rows(
     channels: Sequence[int], pictures: dict[str, Sequence[np.ndarray]], responses: np.ndarray,
-    natural: helpers.NaturalInputs, without: str = "",
+    natural: helpers.NaturalInputs, without: str = "", framed: tuple[keras.Model, str] | None = None,
 ) -> Drawing:  # fmt: skip
     """Return a row for each channel: its pictures, {head: one for each channel}, and its three strongest crops.
 
     `responses` to the crops are (n, channels of the layer). At most one crop of each photo is shown, none of the photo
-    whose file is called `without`.
+    whose file is called `without`. With `framed`, a model and a layer, a frame marks where the channel has its peak.
     """
     tiles, titles, left_out = [], [], np.array(natural.sources) == Path(without).stem
     for row, channel in enumerate(channels):
@@ -1075,6 +1084,10 @@ def channel_rows(
     figure.suptitle(" ", fontsize=16)  # room for the heads
     for axes in figure.axes:
         axes.title.set_fontsize(12)
+    if framed is not None:
+        _frame_peaks(
+            figure, channels, [tiles[columns * row + len(pictures) :][:3] for row in range(len(channels))], framed
+        )
     heads = *pictures, "its strongest other photos" if without else "its strongest photos"
     for column, head in enumerate(heads):  # above the first row, in the room of the empty title
         style = {"xycoords": "axes fraction", "textcoords": "offset points", "fontsize": 12, "weight": "bold"}
@@ -1082,17 +1095,34 @@ def channel_rows(
     return figure
 
 
+def _frame_peaks(figure: Figure, channels: Sequence[int], rows: Sequence, framed: tuple[keras.Model, str]) -> None:
+    """Frame, in the last photos of each row, the fifth of the side around the place where the channel has its peak."""
+    model, layer = framed
+    network, stride = helpers.feature_model(model, layer), helpers.receptive_field(model, layer).stride
+    columns = len(figure.axes) // len(channels)
+    for row, (channel, photos) in enumerate(zip(channels, rows, strict=True)):
+        maps = network(helpers.preprocess(np.stack(photos))).numpy()[..., channel]
+        for axes, photo, found in zip(figure.axes[columns * (row + 1) - len(photos) :], photos, maps, strict=False):
+            y, x = stride * np.array(np.unravel_index(found.argmax(), found.shape))
+            side = len(photo) / 5
+            place = np.clip((x - side / 2, y - side / 2), 0, len(photo) - side)
+            axes.add_patch(Rectangle(place, side, side, fill=False, ec="white", lw=4))
+            axes.add_patch(Rectangle(place, side, side, fill=False, ec="#d62728", lw=2))
+
+
 def pictures_and_photos(
-    channels: Sequence[int], pictures: np.ndarray, responses: np.ndarray, natural: helpers.NaturalInputs
+    channels: Sequence[int], pictures: np.ndarray, responses: np.ndarray, natural: helpers.NaturalInputs, without=""
 ) -> Drawing:
     """Return two rows for each channel: its pictures, in [0, 1], and as many of the crops to which it responds most.
 
-    `channels` names the channel of each picture: [7, 7, 7, 9, 9, 9]; `responses` are (n, channels of the layer).
+    `channels` names the channel of each picture: [7, 7, 7, 9, 9, 9]; `responses` are (n, channels of the layer). No
+    crop of the photo whose file is called `without` is shown.
     """
-    rows = {}
+    rows, left_out = {}, np.array(natural.sources) == Path(without).stem
     for channel in dict.fromkeys(channels):
         drawn = pictures[np.equal(channels, channel)]
-        best = helpers.strongest(responses[:, channel], natural.sources, len(drawn))
+        values = np.where(left_out, -np.inf, responses[:, channel])
+        best = helpers.strongest(values, natural.sources, len(drawn))
         rows[f"channel {channel} draws"] = drawn, [""] * len(drawn)
         words = [helpers.words(natural.sources[i]) for i in best]
         rows[f"channel {channel} responds to"] = natural.images[best], words
@@ -1106,6 +1136,13 @@ def pictures_and_photos(
 def lit_by(photo: np.ndarray, maps: np.ndarray, channels: Sequence[int]) -> list[np.ndarray]:
     """Return a photo, (height, width, 3) in [0, 1], once for each channel, lit by its map, of (1, rows, columns, n)."""
     return [overlay(photo, maps[0, :, :, channel]) for channel in channels]
+
+
+def lead(logits: np.ndarray) -> str:
+    """Say in words which class has the highest of the logits, (1, 1000), and how far it leads the next one."""
+    best, second = helpers.top_predictions(logits, 2)
+    ahead = logits[0, best.index] - logits[0, second.index]
+    return f"{helpers.words(best.name)} {logits.max():.1f}, ahead of {helpers.words(second.name)} by {ahead:.1f}"
 
 
 def ranked_falls(falls: np.ndarray, groups: dict[str, Sequence[int]]) -> Drawing:

@@ -116,7 +116,7 @@ def test_channel_5_needs_no_eye_no_closed_ring_and_likes_a_line_least_whatever_t
             found = dict(zip(shapes, maps[:, 2:-2, 2:-2].max(axis=(1, 2)), strict=True))
             assert found["hatching"] < found["nothing"] - 1 and found["level"] > found["nothing"]
             assert found["ring on hatching"] < found["ring on level"] - 1
-            assert min(drawing.simple_shapes(), key=found.get) == "line"
+            assert sorted(drawing.simple_shapes(), key=found.get)[:2] == ["nothing", "line"]
             assert radius < 10 or all(answer < 5 or name == "dot" for name, answer in found.items())
             if (radius, bright) == (7, False):
                 assert found["ring"] > found["eye"] and found["ring"] - found["open ring"] < 0.7
