@@ -1016,7 +1016,7 @@ def noises(side: int) -> dict[str, np.ndarray]:
     pixels = np.random.default_rng(0).normal(size=(side, side, 3))
     amounts = np.fft.rfft2(pixels, axes=(0, 1)) / cycles(side)
     waves = np.fft.irfft2(amounts, axes=(0, 1))
-    return {"pixels": pixels, "waves": waves, "waves, mixed colours": waves @ helpers.COLOURS.T}
+    return {"pixels": pixels, "waves": waves, "waves, calm colours": waves @ helpers.COLOURS.T}
 
 
 def noise_grid(noises: dict[str, np.ndarray], contrast: float = 0.2) -> Drawing:
