@@ -1084,10 +1084,9 @@ def channel_rows(
     figure.suptitle(" ", fontsize=16)  # room for the heads
     for axes in figure.axes:
         axes.title.set_fontsize(12)
-    if framed is not None:
-        _frame_peaks(
-            figure, channels, [tiles[columns * row + len(pictures) :][:3] for row in range(len(channels))], framed
-        )
+    for row, channel in enumerate(channels if framed else ()):
+        photos = slice(columns * row + len(pictures), columns * (row + 1))
+        _frame_peaks(figure.axes[photos], tiles[photos], channel, framed)
     heads = *pictures, "its strongest other photos" if without else "its strongest photos"
     for column, head in enumerate(heads):  # above the first row, in the room of the empty title
         style = {"xycoords": "axes fraction", "textcoords": "offset points", "fontsize": 12, "weight": "bold"}
@@ -1095,28 +1094,25 @@ def channel_rows(
     return figure
 
 
-def _frame_peaks(figure: Figure, channels: Sequence[int], rows: Sequence, framed: tuple[keras.Model, str]) -> None:
-    """Frame, in the last photos of each row, the fifth of the side around the place where the channel has its peak."""
+def _frame_peaks(places: Sequence, photos: Sequence[np.ndarray], channel: int, framed: tuple[keras.Model, str]) -> None:
+    """Frame, in photos shown at some axes, a fifth of the side around the place of the peak of a layer's channel."""
     model, layer = framed
-    network, stride = helpers.feature_model(model, layer), helpers.receptive_field(model, layer).stride
-    columns = len(figure.axes) // len(channels)
-    for row, (channel, photos) in enumerate(zip(channels, rows, strict=True)):
-        maps = network(helpers.preprocess(np.stack(photos))).numpy()[..., channel]
-        for axes, photo, found in zip(figure.axes[columns * (row + 1) - len(photos) :], photos, maps, strict=False):
-            y, x = stride * np.array(np.unravel_index(found.argmax(), found.shape))
-            side = len(photo) / 5
-            place = np.clip((x - side / 2, y - side / 2), 0, len(photo) - side)
-            axes.add_patch(Rectangle(place, side, side, fill=False, ec="white", lw=4))
-            axes.add_patch(Rectangle(place, side, side, fill=False, ec="#d62728", lw=2))
+    maps = helpers.feature_model(model, layer)(helpers.preprocess(np.stack(photos))).numpy()[..., channel]
+    stride, side = helpers.receptive_field(model, layer).stride, len(photos[0]) / 5
+    for axes, found in zip(places, maps, strict=True):
+        y, x = stride * np.array(np.unravel_index(found.argmax(), found.shape))
+        corner = np.clip((x - side / 2, y - side / 2), 0, 4 * side)
+        for colour, width in ("white", 4), ("#d62728", 2):
+            axes.add_patch(Rectangle(corner, side, side, fill=False, ec=colour, lw=width))
 
 
 def pictures_and_photos(
-    channels: Sequence[int], pictures: np.ndarray, responses: np.ndarray, natural: helpers.NaturalInputs, without=""
-) -> Drawing:
+    channels: Sequence[int], pictures: np.ndarray, responses: np.ndarray, natural: helpers.NaturalInputs,
+    without: str = "", framed: tuple[keras.Model, str] | None = None,
+) -> Drawing:  # fmt: skip
     """Return two rows for each channel: its pictures, in [0, 1], and as many of the crops to which it responds most.
 
-    `channels` names the channel of each picture: [7, 7, 7, 9, 9, 9]; `responses` are (n, channels of the layer). No
-    crop of the photo whose file is called `without` is shown.
+    `channels` names the channel of each picture: [7, 7, 7, 9, 9, 9]; the others are those of `channel_rows`.
     """
     rows, left_out = {}, np.array(natural.sources) == Path(without).stem
     for channel in dict.fromkeys(channels):
@@ -1127,9 +1123,14 @@ def pictures_and_photos(
         words = [helpers.words(natural.sources[i]) for i in best]
         rows[f"channel {channel} responds to"] = natural.images[best], words
     figure = picture_rows(rows, 6)
-    figure.words = "Channels: the pictures of each, and below them its strongest photos"
+    figure.words, first = "Channels: the pictures of each, and below them its strongest photos", 0
     for axes in figure.axes:
         axes.title.set_fontsize(11)
+    for row, (shown, _) in enumerate(rows.values()):
+        if framed is not None and row % 2:  # photos, below the pictures of their channel
+            channel = list(dict.fromkeys(channels))[row // 2]
+            _frame_peaks(figure.axes[first : first + len(shown)], shown, channel, framed)
+        first += len(shown)
     return figure
 
 
