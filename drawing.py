@@ -990,7 +990,7 @@ def damage_grid(pictures: dict[str, np.ndarray], drive_of) -> Drawing:
         versions = {name: _in_8_bits(picture), **helpers.damaged(_in_8_bits(picture))}
         drives = drive_of(np.concatenate(list(versions.values())))
         shown += [version[0] for version in versions.values()]
-        kept = ["", *(f" ({drive / drives[0]:.0%})" for drive in drives[1:])]
+        kept = ["", *(f" ({drive / drives[0]:.0%})" if drives[0] > 0 else "" for drive in drives[1:])]
         titles += [f"{how}\ndrive {d:.1f}{share}" for how, d, share in zip(versions, drives, kept, strict=True)]
     return _labelled(shown, titles, 4, 8, "Pictures as they are and damaged, row by row")
 
