@@ -1010,13 +1010,10 @@ def cycles(side: int) -> np.ndarray:
     return side * np.maximum(np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)), 1 / side)[..., None]
 
 
-def noises(side: int) -> dict[str, np.ndarray]:
-    """Return one noise, (side, side, 3), as pixels; with the amount of each of its waves divided by how often it goes
-    up and down, so that the broad ones win; and with the colours of that mixed, as `helpers.maximize` does both."""
-    pixels = np.random.default_rng(0).normal(size=(side, side, 3))
-    amounts = np.fft.rfft2(pixels, axes=(0, 1)) / cycles(side)
-    waves = np.fft.irfft2(amounts, axes=(0, 1))
-    return {"pixels": pixels, "waves": waves, "waves, calm colours": waves @ helpers.COLOURS.T}
+def broad_waves(noise: np.ndarray) -> np.ndarray:
+    """Return noise, (side, side, 3), with each of its waves divided by how often it goes up and down, so that the broad
+    ones win, as in the images that `helpers.maximize` parameterizes by their spectrum."""
+    return np.fft.irfft2(np.fft.rfft2(noise, axes=(0, 1)) / cycles(len(noise)), axes=(0, 1))
 
 
 def noise_grid(noises: dict[str, np.ndarray], contrast: float = 0.2) -> Drawing:
