@@ -822,6 +822,14 @@ def kernel_circuit(model: keras.Model, channel: int, strengths: np.ndarray, coun
     return draw_circuit([tiles], labels, list(wires.values()), target[:, 48:80, 48:80], title)
 
 
+def _spread_and_peaks(model: keras.Model, layer: str, photos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how much each map of a layer varies over photos, (channels,), and its peak in each, (n, channels), two
+    positions away from the padding."""
+    maps = helpers.feature_model(model, layer).predict(helpers.preprocess(photos), batch_size=16, verbose=0)
+    spread = [one.std() for one in np.moveaxis(maps, -1, 0)]  # one by one, to save memory
+    return np.array(spread), maps[:, 2:-2, 2:-2].max(axis=(1, 2))
+
+
 def channel_circuit(model: keras.Model, layer: str, channel: int, photos: np.ndarray, count: int) -> Drawing:
     """Return the `count` strongest wires to a channel of a 1×1 convolution, ranked on n photos, (n, side, side, 3).
 
@@ -830,11 +838,9 @@ def channel_circuit(model: keras.Model, layer: str, channel: int, photos: np.nda
     """
     relu = helpers.parents(model, model.get_layer(layer))[0]
     weights = model.get_layer(layer).kernel.numpy()[0, 0, :, channel]
-    network, inputs = helpers.feature_model(model, [relu.name, layer]), helpers.preprocess(photos)
-    maps = network.predict(inputs, batch_size=16, verbose=0)
-    wires = _strongest(weights * maps[relu.name].std(axis=(0, 1, 2)), count)
     natural = helpers.NaturalInputs(photos, list(range(len(photos))))
-    tops, own = (maps[name][:, 2:-2, 2:-2].max(axis=(1, 2)) for name in (relu.name, layer))
+    (spread, tops), (_, own) = (_spread_and_peaks(model, name, photos) for name in (relu.name, layer))
+    wires = _strongest(weights * spread, count)
     patches = [helpers.top_patches(model, relu.name, i, natural, tops[:, i], 1)[1][0] for i in wires]
     optimized = helpers.maximize(model, helpers.parents(model, relu)[0].name, list(wires)).images
     best = helpers.top_patches(model, layer, channel, natural, own[:, channel], 3)[1]
