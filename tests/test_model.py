@@ -48,6 +48,7 @@ def test_counts(model, plain):
     assert [len(found) for found in kernels.values()] == [1, 16, 36] and len(convolutions) == 53
     assert (size(kernels[1]), size(kernels[3])) == (12_128_256, 11_317_248)
     assert sum(layer.filters for layer in convolutions) == 26_560
+    assert sum(layer.output.shape[-1] for layer in model.layers if layer.name.endswith("_relu")) == 22_720
     biased = {layer.name for layer in convolutions if layer.use_bias}
     assert len(biased) == 21 and all(n == "conv1_conv" or n.endswith(("_0_conv", "_3_conv")) for n in biased)
     assert sum(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers) == 49

@@ -63,11 +63,8 @@ def test_all_but_four_coarse_edges_like_the_angle_that_their_weights_predict(mod
     swings = [np.ptp(middle_activations(model, "conv1_conv", angles, f), axis=1) for f in (0.25, 1 / 12)]
     off, off_wide = (np.abs((angles[swing.argmax(axis=0)] - predicted + 90) % 180 - 90) for swing in swings)
     striped = drawing.kernel_groups(kernels)["a clear angle"]
-    assert (
-        len(striped) == 31
-        and (np.diff(predicted[striped]) >= 0).all()
-        and sorted(i for i in striped if off[i] > 5) == [7, 17, 19, 58]
-    )
+    assert len(striped) == 31 and (np.diff(predicted[striped]) >= 0).all()
+    assert sorted(i for i in striped if off[i] > 5) == [7, 17, 19, 58]
     assert (off[[28, 20, 49]] < 3).all() and (off_wide[[17, 19, 58]] < 3).all() and 10 < off_wide[7] < 14
 
 
@@ -106,9 +103,11 @@ def test_channel_5_needs_no_eye_no_closed_ring_and_likes_a_line_least_whatever_t
     network, wires = helpers.feature_model(model, "conv3_block1_1_bn"), model.get_layer("conv3_block1_1_conv").kernel
     hidden, kept = drawing.simple_shapes(7, on_hatching=True)["ring on hatching"], wires.numpy()
     cut = np.where(np.arange(256)[:, None] == 154, 0, kept)
+    found = []
     for weights in (cut, kept):  # the thickest wire, from the hatching, changes nothing at the ring's peak
         wires.assign(weights)
-        assert network(helpers.preprocess(hidden)).numpy()[0, 2:-2, 2:-2, 5].max() == pytest.approx(0.27, abs=0.02)
+        found.append(network(helpers.preprocess(hidden)).numpy()[0, 2:-2, 2:-2, 5].max())
+    assert found == pytest.approx([0.27, 0.27], abs=0.02)
     for radius in (4, 5, 6, 7, 8, 9, 10, 12):
         for bright in (False, True):
             shapes = drawing.simple_shapes(radius, bright) | drawing.simple_shapes(radius, bright, on_hatching=True)
