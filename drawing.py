@@ -583,11 +583,6 @@ def gratings(angles: Sequence[float], frequency: float = 0.25, shifts: int = 16,
     return np.repeat(0.5 + 0.25 * np.cos(2 * np.pi * wave)[..., None], 3, axis=-1).astype(np.float32)
 
 
-def moving_stripes(angle: float, shifts: int = 16) -> np.ndarray:
-    """Return pictures of stripes at one angle, (shifts, 32, 32, 3) in [0, 1], that move along by one cycle in all."""
-    return gratings([angle], shifts=shifts)[0]
-
-
 def grey_kernel(table: Sequence[Sequence[float]], side: int = 7) -> np.ndarray:
     """Return a square table of weights, of odd side, as a kernel, (side, side, 3, 1): the same for red, green and blue,
     with zeros around it."""
@@ -710,11 +705,11 @@ def plot_tuning(angles, curves: dict[str, np.ndarray], ylabel: str, predicted=()
     return figure
 
 
-def plot_swings(angles, swings: np.ndarray, predicted: np.ndarray, kernels: np.ndarray, shown) -> Drawing:
-    """Return the swings, (angles, n), of the filters whose numbers are `shown`, over the angle of the stripes, and the
-    angles `predicted`, (n,), dotted, each under its kernel, (side, side, 3, n)."""
-    curves = {f"filter {number}": swings[:, number] for number in shown}
-    return plot_tuning(angles, curves, "swing", predicted[list(shown)], kernels[..., list(shown)])
+def plot_predictions(angles, measured: np.ndarray, predicted: np.ndarray, kernels: np.ndarray, shown) -> Drawing:
+    """Return the tuning curves, of (angles, n), of the filters whose numbers are `shown`, and the angles `predicted`,
+    (n,), dotted, each under its kernel, (side, side, 3, n)."""
+    curves = {f"filter {number}": measured[:, number] for number in shown}
+    return plot_tuning(angles, curves, "highest activation", predicted[list(shown)], kernels[..., list(shown)])
 
 
 def compare_angles(predicted: np.ndarray, measured: np.ndarray, kernels: np.ndarray, most: float = 5) -> Drawing:
@@ -739,7 +734,7 @@ def compare_angles(predicted: np.ndarray, measured: np.ndarray, kernels: np.ndar
         axes.text(x - 19, y - 14, f"filter {number}", ha="center", va="top", fontsize=13)
     axes.set_title(f"{len(right)} of {len(members)} predictions are right to within {most:g}°", fontsize=14)
     axes.set_xlabel("angle that the weights predict (degrees)", fontsize=13)
-    axes.set_ylabel("angle of the widest swing (degrees)", fontsize=13)
+    axes.set_ylabel("angle of the highest activation (degrees)", fontsize=13)
     axes.tick_params(labelsize=13)
     axes.set(xlim=ends, ylim=ends, xticks=range(0, 181, 30), yticks=range(0, 181, 30), aspect="equal")
     return figure
@@ -747,12 +742,11 @@ def compare_angles(predicted: np.ndarray, measured: np.ndarray, kernels: np.ndar
 
 def plot_shifts(kernel: np.ndarray, waves: np.ndarray, before: np.ndarray, after: np.ndarray) -> Drawing:
     """Return a kernel, (side, side, 3), on the best and the worst of n shifted gratings, (n, 32, 32, 3), beside its
-    activations before and after the max-pool: the middle position of maps, (n, height, width). Arrows say how far they
-    swing.
+    activations in their middle, (n,), before and after the max-pool. Arrows say how far they swing.
     """
     figure, steps = Drawing(9.6, 4.8, "A kernel, shifted stripes, and its activations as curves"), len(waves)
     places = figure.subplot_mosaic([["k", "x"], ["a", "x"], ["b", "x"]], width_ratios=(1, 3.2))
-    curves = [np.asarray(maps)[:, maps.shape[1] // 2, maps.shape[2] // 2] for maps in (before, after)]
+    curves = before, after
     places["k"].imshow(np.pad(painted(kernel[..., None])[0], ((4, 5), (4, 5), (0, 0)), constant_values=1))
     places["k"].set_title("the kernel", fontsize=14)
     for name, i in (("a", curves[0].argmax()), ("b", curves[0].argmin())):
@@ -777,15 +771,15 @@ def plot_shifts(kernel: np.ndarray, waves: np.ndarray, before: np.ndarray, after
     return figure
 
 
-def _strongest(strengths: np.ndarray, count: int) -> dict[int, float]:
-    """Return the `count` strongest of n wires, {from where: strength}, the most exciting first."""
-    largest = np.argsort(np.abs(strengths))[-count:]
-    return {int(i): strengths[i] for i in sorted(largest, key=lambda i: -strengths[i])}
+def _outermost(weights: np.ndarray, count: int = 4) -> list[int]:
+    """Return where the `count` largest of n weights are, the largest first, and then the `count` most negative ones."""
+    order = np.argsort(-weights).tolist()
+    return order[:count] + order[-count:]
 
 
-def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], strengths, target: Sequence, title: str) -> Drawing:
+def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], weights, target: Sequence, title: str) -> Drawing:
     """Return n inputs, each a column of pictures from `rows`, joined to the pictures of their target by lines as wide
-    as they are strong: red excites, blue inhibits."""
+    as their weights are large: red excites, blue inhibits."""
     count, deep, large = len(labels), len(rows), 0.21 * len(labels)  # the target's side, in those of an input
     high = deep + large + 1.05
     figure = Drawing(9.6, high * 9.6 / count + 0.35, "Pictures, wired to what they excite or inhibit")
@@ -795,12 +789,12 @@ def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], strengths, tar
     axes.axis("off")
     left = (count - large * len(target)) / 2
     corners = [(left + large * i, 0, large, picture) for i, picture in enumerate(target)]
-    for i, (label, strength) in enumerate(zip(labels, strengths, strict=True)):
-        colour, width = "#b2182b" if strength > 0 else "#2166ac", 12 * abs(strength) / np.abs(strengths).max()
+    for i, (label, weight) in enumerate(zip(labels, weights, strict=True)):
+        colour, width = "#b2182b" if weight > 0 else "#2166ac", 12 * abs(weight) / np.abs(weights).max()
         ends = [i + 0.5, count / 2], [large + 0.75, large - 0.05]
         axes.plot(*ends, color=colour, lw=width, zorder=0, solid_capstyle="butt")
-        words = f"{label}\n{strength:+.2f}".replace("-", "−")
-        axes.text(i + 0.5, high - 0.33, words, ha="center", va="bottom", fontsize=13, color=colour)
+        words = f"{label}\n{weight:+.2f}".replace("-", "−")
+        axes.text(i + 0.5, high - 0.33, words, ha="center", va="bottom", fontsize=12, color=colour)
         corners += [(i, high - 1.35 - k, 1, row[i]) for k, row in enumerate(rows)]
     for x, word, colour in ((0.4, "excites", "#b2182b"), (count - 0.4, "inhibits", "#2166ac")):
         axes.text(x, large + 0.2, word, ha="center", fontsize=15, color=colour)
@@ -811,43 +805,33 @@ def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], strengths, tar
     return figure
 
 
-def kernel_circuit(model: keras.Model, channel: int, strengths: np.ndarray, count: int) -> Drawing:
-    """Return the `count` strongest of 64 wires to a channel of conv2_block1_1_conv: conv1's kernels, painted, with the
-    angles of their stripes, joined to a picture optimized to excite the channel."""
-    kernels, wires = model.get_layer("conv1_conv").kernel.numpy(), _strongest(strengths, count)
-    angles, target = helpers.stripe_angles(kernels), helpers.maximize(model, "conv2_block1_1_bn", channel).images
-    labels = [f"{i}: {angles[i]:.0f}°".replace(": nan°", "") for i in wires]
-    title = f"channel {channel} of conv2_block1_1_conv and its strongest wires (with their strength)"
-    tiles = painted(kernels)[list(wires)]
-    return draw_circuit([tiles], labels, list(wires.values()), target[:, 48:80, 48:80], title)
+def kernel_circuit(model: keras.Model, channel: int, wires: np.ndarray) -> Drawing:
+    """Return eight of the 64 wires to a channel of conv2_block1_1_conv, the four largest and the four most negative
+    weights: conv1's kernels, painted, with the angles of their stripes, joined to a picture that excites the channel."""
+    kernels, shown = model.get_layer("conv1_conv").kernel.numpy(), _outermost(wires)
+    angles, striped = helpers.stripe_angles(kernels), kernel_groups(kernels)["a clear angle"]
+    labels = [f"filter {i}, {angles[i]:.0f}°" if i in striped else f"filter {i}" for i in shown]
+    target = helpers.maximize(model, "conv2_block1_1_bn", channel).images[:, 48:80, 48:80]
+    title = f"channel {channel} of conv2_block1_1_conv, and eight of its 64 weights"
+    return draw_circuit([painted(kernels)[shown]], labels, wires[shown], target, title)
 
 
-def _spread_and_peaks(model: keras.Model, layer: str, photos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return how much each map of a layer varies over photos, (channels,), and its peak in each, (n, channels), two
-    positions away from the padding."""
-    maps = helpers.feature_model(model, layer).predict(helpers.preprocess(photos), batch_size=16, verbose=0)
-    spread = [one.std() for one in np.moveaxis(maps, -1, 0)]  # one by one, to save memory
-    return np.array(spread), maps[:, 2:-2, 2:-2].max(axis=(1, 2))
+def channel_circuit(model: keras.Model, layer: str, channel: int, photos: np.ndarray) -> Drawing:
+    """Return eight of the wires to a channel of a 1×1 convolution: its four largest and four most negative weights.
 
-
-def channel_circuit(model: keras.Model, layer: str, channel: int, photos: np.ndarray, count: int) -> Drawing:
-    """Return the `count` strongest wires to a channel of a 1×1 convolution, ranked on n photos, (n, side, side, 3).
-
-    Of each input: the patch of the photos with its largest activation, and an optimized picture (before its ReLU); of
-    the channel an optimized picture and the three best patches.
+    Of each input: the patch of n photos, (n, side, side, 3), with its largest activation, and an optimized picture
+    (before its ReLU); of the channel an optimized picture and the three best patches.
     """
     relu = helpers.parents(model, model.get_layer(layer))[0]
-    weights = model.get_layer(layer).kernel.numpy()[0, 0, :, channel]
-    natural = helpers.NaturalInputs(photos, list(range(len(photos))))
-    (spread, tops), (_, own) = (_spread_and_peaks(model, name, photos) for name in (relu.name, layer))
-    wires = _strongest(weights * spread, count)
-    patches = [helpers.top_patches(model, relu.name, i, natural, tops[:, i], 1)[1][0] for i in wires]
-    optimized = helpers.maximize(model, helpers.parents(model, relu)[0].name, list(wires)).images
-    best = helpers.top_patches(model, layer, channel, natural, own[:, channel], 3)[1]
+    wires = model.get_layer(layer).kernel.numpy()[0, 0, :, channel]
+    shown, natural = _outermost(wires), helpers.NaturalInputs(photos, list(range(len(photos))))
+    peaks = helpers.channel_responses(model, [relu.name, layer], photos, "peak")
+    patches = [helpers.top_patches(model, relu.name, i, natural, peaks[relu.name][:, i], 1)[1][0] for i in shown]
+    optimized = helpers.maximize(model, helpers.parents(model, relu)[0].name, shown).images
+    best = helpers.top_patches(model, layer, channel, natural, peaks[layer][:, channel], 3)[1]
     target = [helpers.maximize(model, layer, channel).images[0], *best]
-    title = f"channel {channel} of {layer} and its strongest wires (with their strength)"
-    labels = [f"channel {i}" for i in wires]
-    return draw_circuit([patches, optimized], labels, list(wires.values()), target, title)
+    title = f"channel {channel} of {layer}, and eight of its {len(wires)} weights"
+    return draw_circuit([patches, optimized], [f"channel {i}" for i in shown], wires[shown], target, title)
 
 
 def simple_shapes(radius: float = 7, bright: bool = False, on_hatching: bool = False) -> dict[str, np.ndarray]:

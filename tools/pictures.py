@@ -41,7 +41,7 @@ PHOTO_ON_ITS_WAY = [(0, 0.036, 0.333, 0.498), (0.667, 0.036, 1, 0.498), (0.333, 
 PICTURES = {  # notebook: what to join: words of a figure's alt text, a part of it (left, top, right, bottom of 1)
     "01": [("photo: 224 × 224 × 3", part) for part in PHOTO_ON_ITS_WAY],
     "02": [("space shuttle score", WHOLE)],
-    "03": [("channel 5 of conv3_block1_1_conv", (0, 0.338, 1, 1))],
+    "03": [("channel 5 of conv3_block1_1_conv", (0, 0.312, 1, 1))],
     "04": [*LADDER_TILES, *GALLERY_CARDS],
     "05": [("882 draws", (0, 513 / 960, 1, 705 / 960)), ("882 draws", (0, 757 / 960, 1, 949 / 960))],
 }
