@@ -806,8 +806,8 @@ def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], weights, targe
 
 
 def kernel_circuit(model: keras.Model, channel: int, wires: np.ndarray) -> Drawing:
-    """Return eight of the 64 wires to a channel of conv2_block1_1_conv, the four largest and the four most negative
-    weights: conv1's kernels, painted, with the angles of their stripes, joined to a picture that excites the channel."""
+    """Draw eight of the 64 wires to a channel of conv2_block1_1_conv, its four largest and four most negative weights:
+    the kernels of conv1, painted, with the angles of their stripes, joined to a picture that excites the channel."""
     kernels, shown = model.get_layer("conv1_conv").kernel.numpy(), _outermost(wires)
     angles, striped = helpers.stripe_angles(kernels), kernel_groups(kernels)["a clear angle"]
     labels = [f"filter {i}, {angles[i]:.0f}°" if i in striped else f"filter {i}" for i in shown]
