@@ -603,10 +603,10 @@ def show_weights(kernels: np.ndarray, titles: Sequence[str]) -> Drawing:
     for line, kernel, tile, title in zip(lines, np.moveaxis(kernels, -1, 0), painted(kernels), titles, strict=True):
         top = np.abs(kernel).max()
         for place, weights, name in zip(line, np.moveaxis(kernel, -1, 0), ("red", "green", "blue"), strict=False):
-            place.imshow(weights, cmap="RdBu_r", vmin=-top, vmax=top)
-            place.set_title(f"on {name}", fontsize=11)
+            place.imshow(weights, cmap="gray", vmin=-top, vmax=top)
+            place.set_title(f"weights for {name}", fontsize=11)
             for (y, x), weight in np.ndenumerate(weights):
-                ink = "white" if abs(weight) > 0.6 * top else "black"
+                ink = "white" if weight < 0.2 * top else "black"
                 place.text(x, y, f"{round(float(100 * weight))}", ha="center", va="center", fontsize=9, color=ink)
         line[3].imshow(tile)
         line[3].set_title(title, fontsize=11)
@@ -677,7 +677,7 @@ def plot_tuning(angles, curves: dict[str, np.ndarray], ylabel: str, predicted=()
     span, drop, tiles = high - low, 0.31 if low < 0 else 0.24, () if kernels is None else painted(kernels)
     for number, (label, curve) in enumerate(curves.items()):
         colour = f"C{number}"
-        axes.plot(angles, curve, lw=2.5, color=colour, label=label)
+        axes.plot(angles, curve, "-" if number < 3 else "--", lw=2.5, color=colour, label=label)  # one may hide another
         if len(tiles):
             axes.axvline(predicted[number], color=colour, ls=":")
             place = [predicted[number] - 9, high + 0.03 * span, 18, 0.26 * span]
@@ -758,12 +758,14 @@ def plot_shifts(kernel: np.ndarray, waves: np.ndarray, before: np.ndarray, after
     axes = places["x"]
     arrow = {"arrowstyle": "<->", "lw": 2, "shrinkA": 0, "shrinkB": 0}
     for number, (curve, when) in enumerate(zip(curves, ("before", "after"), strict=True)):
-        low, high, place, colour = curve.min(), curve.max(), steps + 0.5 + 3.5 * number, f"C{number}"
-        axes.plot(range(steps), curve, "o-", ms=5, lw=2, color=colour, label=f"{when} the max-pool")
+        low, high, place, colour = curve.min(), curve.max(), steps + 0.7 + 2.8 * number, f"C{number}"
+        axes.plot(
+            range(steps + 1), np.append(curve, curve[0]), "o-", ms=5, lw=2, color=colour, label=f"{when} the max-pool"
+        )
         axes.annotate("", (place, low), (place, high), arrowprops=arrow | {"color": colour})
         axes.text(place + 0.3, (low + high) / 2, f"swing\n{high - low:.1f}", va="center", fontsize=14, color=colour)
     axes.axhline(0, color="black", lw=1)
-    axes.set(xlim=(-0.5, steps + 6.7), xticks=range(0, steps + 1, steps // 4))
+    axes.set(xlim=(-0.5, steps + 5.9), xticks=range(0, steps + 1, steps // 4))
     axes.set_xlabel(f"shift of the stripes ({steps} = one cycle)", fontsize=13)
     axes.set_ylabel("activation", fontsize=13)
     axes.tick_params(labelsize=13)
@@ -777,18 +779,22 @@ def _outermost(weights: np.ndarray, count: int = 4) -> list[int]:
     return order[:count] + order[-count:]
 
 
-def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], weights, target: Sequence, title: str) -> Drawing:
-    """Return n inputs, each a column of pictures from `rows`, joined to the pictures of their target by lines as wide
-    as their weights are large: red excites, blue inhibits."""
-    count, deep, large = len(labels), len(rows), 0.21 * len(labels)  # the target's side, in those of an input
+def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], weights, target: Sequence | str) -> Drawing:
+    """Return n inputs, each a column of pictures from `rows`, joined to their target, pictures or a word, by lines as
+    wide as their weights are large: red excites, blue inhibits."""
+    count, deep = len(labels), len(rows)
+    large = 0.35 if isinstance(target, str) else 0.21 * count  # the target's side, in those of an input
     high = deep + large + 1.05
     figure = Drawing(9.6, high * 9.6 / count + 0.35, "Pictures, wired to what they excite or inhibit")
     axes = figure.subplots()
     axes.set(xlim=(0, count), ylim=(0, high), aspect="equal")
-    axes.set_title(title, fontsize=13)
     axes.axis("off")
-    left = (count - large * len(target)) / 2
-    corners = [(left + large * i, 0, large, picture) for i, picture in enumerate(target)]
+    if isinstance(target, str):
+        corners, style = [], {"boxstyle": "round", "facecolor": "white", "edgecolor": "black"}
+        axes.text(count / 2, large / 2, target, ha="center", va="center", fontsize=15, bbox=style)
+    else:
+        left = (count - large * len(target)) / 2
+        corners = [(left + large * i, 0, large, picture) for i, picture in enumerate(target)]
     for i, (label, weight) in enumerate(zip(labels, weights, strict=True)):
         colour, width = "#b2182b" if weight > 0 else "#2166ac", 12 * abs(weight) / np.abs(weights).max()
         ends = [i + 0.5, count / 2], [large + 0.75, large - 0.05]
@@ -806,14 +812,11 @@ def draw_circuit(rows: Sequence[Sequence], labels: Sequence[str], weights, targe
 
 
 def kernel_circuit(model: keras.Model, channel: int, wires: np.ndarray) -> Drawing:
-    """Draw eight of the 64 wires to a channel of conv2_block1_1_conv, its four largest and four most negative weights:
-    the kernels of conv1, painted, with the angles of their stripes, joined to a picture that excites the channel."""
+    """Draw eight of the 64 wires to a channel of conv2_block1_1_conv, its four largest and four most negative weights,
+    from the kernels of conv1, painted."""
     kernels, shown = model.get_layer("conv1_conv").kernel.numpy(), _outermost(wires)
-    angles, striped = helpers.stripe_angles(kernels), kernel_groups(kernels)["a clear angle"]
-    labels = [f"filter {i}, {angles[i]:.0f}°" if i in striped else f"filter {i}" for i in shown]
-    target = helpers.maximize(model, "conv2_block1_1_bn", channel).images[:, 48:80, 48:80]
-    title = f"channel {channel} of conv2_block1_1_conv, and eight of its 64 weights"
-    return draw_circuit([painted(kernels)[shown]], labels, wires[shown], target, title)
+    labels = [f"filter {i}" for i in shown]
+    return draw_circuit([painted(kernels)[shown]], labels, wires[shown], f"channel {channel} of conv2_block1_1_conv")
 
 
 def channel_circuit(model: keras.Model, layer: str, channel: int, photos: np.ndarray) -> Drawing:
@@ -830,8 +833,9 @@ def channel_circuit(model: keras.Model, layer: str, channel: int, photos: np.nda
     optimized = helpers.maximize(model, helpers.parents(model, relu)[0].name, shown).images
     best = helpers.top_patches(model, layer, channel, natural, peaks[layer][:, channel], 3)[1]
     target = [helpers.maximize(model, layer, channel).images[0], *best]
-    title = f"channel {channel} of {layer}, and eight of its {len(wires)} weights"
-    return draw_circuit([patches, optimized], [f"channel {i}" for i in shown], wires[shown], target, title)
+    figure = draw_circuit([patches, optimized], [f"channel {i}" for i in shown], wires[shown], target)
+    figure.axes[0].set_title(f"channel {channel} of {layer}, and eight of its {len(wires)} weights", fontsize=13)
+    return figure
 
 
 def simple_shapes(radius: float = 7, bright: bool = False, on_hatching: bool = False) -> dict[str, np.ndarray]:
@@ -846,7 +850,8 @@ def simple_shapes(radius: float = 7, bright: bool = False, on_hatching: bool = F
     hatching, level = (x + y) % 6 < 3, y % 4 < 2
     dot, square = apart < 0.4 * radius, (away > 0.7 * radius) & (away < radius)
     eye = {"eye": ring | dot, "ring": ring, "open ring": ring & (abs(y) >= x), "dot": dot}
-    eye |= {"plus": plus & (away < radius), "square": square, "line": abs(x + y) < 0.5 * radius, "nothing": apart < 0}
+    eye |= {"plus": plus & (away < radius), "short line": (abs(x) < 0.25 * radius) & (abs(y) < radius)}
+    eye |= {"square": square, "long line": abs(x + y) < 0.5 * radius}
     hatched = {"ring": ring, "ring on level": ring | level, "ring on hatching": ring | hatching}
     hatched |= {"hatching": hatching, "level": level, "nothing": apart < 0}
     ink, ground = (0.85, 0.15) if bright else (0.15, 0.85)
@@ -867,7 +872,7 @@ def peak_bars(shapes: dict[str, np.ndarray], peaks: Sequence[float], photos: np.
     for number, (name, picture) in enumerate(shapes.items()):
         box = figure.add_axes([left + wide * (number + 0.06) / count, 0.63, 0.88 * wide / count, 0.24])
         box.imshow(picture[78:114, 78:114])
-        box.set_title(name.replace(" on ", " on\n"), fontsize=15, pad=4, linespacing=1)
+        box.set_title(name.replace(" ", "\n", 1), fontsize=15, pad=4, linespacing=1)
         box.axis("off")
     for name, level in {"best photo": photos.max(), "median photo": np.median(photos)}.items():
         axes.axhline(level, color="#555555", lw=1.5, ls=":")
