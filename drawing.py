@@ -1057,17 +1057,17 @@ def draw_rounds(
 
 def channel_rows(
     channels: Sequence[int], pictures: dict[str, Sequence[np.ndarray]], responses: np.ndarray,
-    natural: helpers.NaturalInputs, without: str = "", framed: tuple[keras.Model, str] | None = None,
+    natural: helpers.NaturalInputs, framed: tuple[keras.Model, str] | None = None, head: str = "its strongest photos",
 ) -> Drawing:  # fmt: skip
     """Return a row for each channel: its pictures, {head: one for each channel}, and its three strongest crops.
 
-    `responses` to the crops are (n, channels of the layer). At most one crop of each photo is shown, none of the photo
-    whose file is called `without`. With `framed`, a model and a layer, a frame marks where the channel has its peak.
+    `responses` to the crops are (n, channels of the layer). At most one crop of each photo is shown. With `framed`, a
+    model and a layer, a frame marks where the channel has its peak. `head` stands over the crops.
     """
-    tiles, titles, left_out = [], [], np.array(natural.sources) == Path(without).stem
+    tiles, titles = [], []
     for row, channel in enumerate(channels):
         drawn = [images[row] for images in pictures.values()]
-        best = helpers.strongest(np.where(left_out, -np.inf, responses[:, channel]), natural.sources, 3)
+        best = helpers.strongest(responses[:, channel], natural.sources, 3)
         tiles += [*drawn, *natural.images[best]]
         titles += [f"channel {channel}", *[""] * (len(drawn) - 1), *(helpers.words(natural.sources[i]) for i in best)]
     columns = len(pictures) + 3
@@ -1079,10 +1079,9 @@ def channel_rows(
     for row, channel in enumerate(channels if framed else ()):
         photos = slice(columns * row + len(pictures), columns * (row + 1))
         _frame_peaks(figure.axes[photos], tiles[photos], channel, framed)
-    heads = *pictures, "its strongest other photos" if without else "its strongest photos"
-    for column, head in enumerate(heads):  # above the first row, in the room of the empty title
+    for column, words in enumerate([*pictures, head]):  # above the first row, in the room of the empty title
         style = {"xycoords": "axes fraction", "textcoords": "offset points", "fontsize": 12, "weight": "bold"}
-        figure.axes[column].annotate(head, (0, 1), (0, 21), **style).set_in_layout(False)
+        figure.axes[column].annotate(words, (0, 1), (0, 21), **style).set_in_layout(False)
     return figure
 
 
@@ -1100,17 +1099,16 @@ def _frame_peaks(places: Sequence, photos: Sequence[np.ndarray], channel: int, f
 
 def pictures_and_photos(
     channels: Sequence[int], pictures: np.ndarray, responses: np.ndarray, natural: helpers.NaturalInputs,
-    without: str = "", framed: tuple[keras.Model, str] | None = None,
+    framed: tuple[keras.Model, str] | None = None,
 ) -> Drawing:  # fmt: skip
     """Return two rows for each channel: its pictures, in [0, 1], and as many of the crops to which it responds most.
 
     `channels` names the channel of each picture: [7, 7, 7, 9, 9, 9]; the others are those of `channel_rows`.
     """
-    rows, left_out = {}, np.array(natural.sources) == Path(without).stem
+    rows = {}
     for channel in dict.fromkeys(channels):
         drawn = pictures[np.equal(channels, channel)]
-        values = np.where(left_out, -np.inf, responses[:, channel])
-        best = helpers.strongest(values, natural.sources, len(drawn))
+        best = helpers.strongest(responses[:, channel], natural.sources, len(drawn))
         rows[f"channel {channel} draws"] = drawn, [""] * len(drawn)
         words = [helpers.words(natural.sources[i]) for i in best]
         rows[f"channel {channel} responds to"] = natural.images[best], words
@@ -1124,11 +1122,6 @@ def pictures_and_photos(
             _frame_peaks(figure.axes[first : first + len(shown)], shown, channel, framed)
         first += len(shown)
     return figure
-
-
-def lit_by(photo: np.ndarray, maps: np.ndarray, channels: Sequence[int]) -> list[np.ndarray]:
-    """Return a photo, (height, width, 3) in [0, 1], once for each channel, lit by its map, of (1, rows, columns, n)."""
-    return [overlay(photo, maps[0, :, :, channel]) for channel in channels]
 
 
 def lead(logits: np.ndarray) -> str:
@@ -1159,56 +1152,6 @@ def ranked_falls(falls: np.ndarray, groups: dict[str, Sequence[int]]) -> Drawing
     axes.set_xlabel("channels, in order", fontsize=12)
     axes.set_ylabel("fall of the logit", fontsize=12)
     figure.legend(loc="outside upper center", ncols=3, fontsize=11)
-    return figure
-
-
-def predicted_and_measured(predicted: np.ndarray, measured: np.ndarray, groups: dict[str, Sequence[int]]) -> Drawing:
-    """Return a dot for each channel: how far a logit should fall without it, and how far it does, (channels,) each.
-
-    The channels of `groups`, {words: channels}, are large dots, each with its number and its measured fall.
-    """
-    figure = Drawing(6.4, 4.8, "A dot for each channel: the fall that the gradient predicts, and the measured one")
-    axes = figure.subplots()
-    axes.axline((0, 0), slope=1, color="grey", lw=1, ls=":", label="as predicted")
-    axes.plot(predicted, measured, "o", color="#bbbbbb", ms=4, label=f"all {len(measured):,} channels")
-    for (words, channels), colour in zip(groups.items(), ("#4393c3", "#f28e2b"), strict=True):
-        axes.plot(predicted[channels], measured[channels], "o", color=colour, ms=10, mec="white", label=words)
-        for place, channel in enumerate(sorted(channels, key=lambda channel: -measured[channel])):
-            text = f"{channel}: {measured[channel]:.2f}".replace("-", "−")
-            style = {"xytext": (-9, 0), "textcoords": "offset points", "ha": "right"}  # beside the dot
-            if len(channels) > 1:  # above the crowd, each with a line to its dot
-                style = {"xytext": (0.06, 0.92 - 0.09 * place), "textcoords": "axes fraction"}
-                style["arrowprops"] = {"arrowstyle": "-", "color": colour, "relpos": (1, 0.5), "shrinkB": 4}
-            axes.annotate(
-                text, (predicted[channel], measured[channel]), va="center", fontsize=12, color=colour, **style
-            )
-    axes.set_xlabel("fall that the gradient predicts", fontsize=12)
-    axes.set_ylabel("measured fall of the logit", fontsize=12)
-    figure.legend(loc="outside upper center", ncols=2, fontsize=11)
-    return figure
-
-
-def fall_panel(falls_of, photos: np.ndarray, labels: dict[str, np.ndarray]) -> Drawing:
-    """Return two bars for each class that has several of the photos, (n, side, side, 3): how far its logit falls.
-
-    `falls_of(photos of a class, its index)` returns two falls: without the channel that stands out most, and without
-    the one that the gradient names, by which the classes are sorted. `labels` are those of helpers.probe_photos.
-    """
-    names, found = labels["class_name"], {}
-    for name in np.unique(names):
-        if name and np.sum(names == name) > 1:
-            found[name] = falls_of(photos[names == name], helpers.class_names().index(name))
-    order = sorted(found, key=lambda name: -found[name][1])
-    figure = Drawing(6.4, 7, "Two bars for each class: how far its logit falls without a channel")
-    axes = figure.subplots()
-    for kind, (label, colour) in enumerate({"stands out most": "#4393c3", "the gradient names": "#f28e2b"}.items()):
-        places, values = np.arange(len(order)) + 0.4 * kind - 0.2, [found[name][kind] for name in order]
-        axes.barh(places, values, 0.38, color=colour, label=f"without the channel that {label}")
-    axes.axvline(0, color="black", lw=0.8)
-    axes.set(yticks=range(len(order)), ylim=(len(order) - 0.4, -0.6))
-    axes.set_xlabel("fall of the logit", fontsize=12)
-    axes.set_yticklabels([helpers.words(name) for name in order], fontsize=12)
-    figure.legend(loc="outside upper center", ncols=1, fontsize=12)
     return figure
 
 

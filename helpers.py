@@ -284,17 +284,16 @@ class NaturalInputs(NamedTuple):
 
 
 def natural_inputs(
-    size: int = 128, images: str | os.PathLike = IMAGES, probe: str | os.PathLike | None = PROBE, seed: int = 0
+    size: int = 128, images: str | os.PathLike = IMAGES, probe: str | os.PathLike | None = PROBE, without: str = ""
 ) -> NaturalInputs:
     """Return some 1,000 natural crops of `size` px: about 600 of the photos in `images`, 400 of those in `probe`.
 
-    Crops have sides from size / 2 px (or 32) to the photo's shorter side, log-uniformly, and random places. Of a probe
-    photo only crops inside the object are taken (at most 2 % of flat mid-grey ground). The same seed, the same crops.
-    Larger photos are reduced first; a file that cannot be read is left out, with a warning that names it.
+    Crops have sides from size / 2 px (or 32) to the photo's shorter side, log-uniformly, and random places, always the
+    same. Of a probe photo only crops inside the object are taken (at most 2 % of flat mid-grey ground). Larger photos
+    are reduced first. Left out are the photo whose file is called `without` and, with a warning, what cannot be read.
     """
     _check_size(size)
-    random = np.random.default_rng(seed)
-    crops: list[tuple[np.ndarray, str]] = []
+    random, crops = np.random.default_rng(0), []
     for folder, wanted, ground in ((images, 600, 1.0), (probe, 400, 0.02)):
         if folder is None:
             continue
@@ -304,6 +303,7 @@ def natural_inputs(
                 break
             found += [(crop, name) for photo, name in photos if (crop := _random_crop(photo, size, ground, random))]
         crops += [(np.asarray(crop.resize((size, size), Image.Resampling.LANCZOS)), n) for crop, n in found[:wanted]]
+    crops = [(crop, name) for crop, name in crops if name != Path(without).stem]
     if not crops:
         raise ValueError("no crop could be cut: pass at least one folder of photos, as `images` or as `probe`")
     return NaturalInputs(np.stack([crop for crop, _ in crops]), [name for _, name in crops])
