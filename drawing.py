@@ -1069,7 +1069,11 @@ def channel_rows(
         drawn = [images[row] for images in pictures.values()]
         best = helpers.strongest(responses[:, channel], natural.sources, 3)
         tiles += [*drawn, *natural.images[best]]
-        titles += [f"channel {channel}", *[""] * (len(drawn) - 1), *(helpers.words(natural.sources[i]) for i in best)]
+        titles += [
+            f"channel {channel}",
+            *[""] * (len(drawn) - 1),
+            *(f"{helpers.words(natural.sources[i])} {responses[i, channel]:.1f}" for i in best),
+        ]
     columns = len(pictures) + 3
     figure = image_grid(tiles, titles, columns, " ", width=1.9 * columns)
     figure.words = "Channels: the pictures of each beside its strongest photos"
@@ -1131,27 +1135,28 @@ def lead(logits: np.ndarray) -> str:
     return f"{helpers.words(best.name)} {logits.max():.1f}, ahead of {helpers.words(second.name)} by {ahead:.1f}"
 
 
-def ranked_falls(falls: np.ndarray, groups: dict[str, Sequence[int]]) -> Drawing:
+def ranked_falls(falls: np.ndarray, marked: Sequence[int], words: str) -> Drawing:
     """Return a dot for each channel, the largest fall of a logit without it first; `falls` are (channels,).
 
-    The channels of `groups`, {words: channels}, are large dots, each with its number and its fall.
+    The `marked` channels, of which `words` say what they are, are large dots, each with its number and its fall.
     """
     figure = Drawing(6.4, 4.2, "A dot for each channel: how far a logit falls without it, the largest fall first")
     axes, rank = figure.subplots(), np.argsort(np.argsort(-falls))
     axes.axhline(0, color="grey", lw=1, ls=":")
     axes.plot(rank, falls, "o", color="#bbbbbb", ms=3, label=f"all {len(falls):,} channels")
-    for (words, channels), colour in zip(groups.items(), ("#4393c3", "#f28e2b"), strict=True):
-        axes.plot(rank[channels], falls[channels], "o", color=colour, ms=10, mec="white", label=words)
-        for place, channel in enumerate(sorted(channels, key=lambda channel: rank[channel])):
-            text = f"{channel}: {falls[channel]:.2f}".replace("-", "−")
-            style = {"xytext": (12, 0), "textcoords": "offset points"}  # beside the dot
-            if len(channels) > 1:  # in the empty room above the dots, each with a line to its own
-                style = {"xytext": (0.3 + 0.2 * place, 0.72), "textcoords": "axes fraction"}
-                style["arrowprops"] = {"arrowstyle": "-", "color": colour, "shrinkB": 5}
-            axes.annotate(text, (rank[channel], falls[channel]), va="center", fontsize=12, color=colour, **style)
-    axes.set_xlabel("channels, in order", fontsize=12)
-    axes.set_ylabel("fall of the logit", fontsize=12)
-    figure.legend(loc="outside upper center", ncols=3, fontsize=11)
+    axes.plot(rank[marked], falls[marked], "o", color="#f28e2b", ms=10, mec="white", label=words)
+    for place, channel in enumerate(marked):
+        text = f"{channel}: {falls[channel]:.2f}".replace("-", "−")
+        side = 1 if rank[channel] < len(falls) / 2 else -1  # towards the middle, where there is room
+        style = {
+            "xytext": (12 * side, 14 * place),
+            "textcoords": "offset points",
+            "ha": "left" if side > 0 else "right",
+        }
+        axes.annotate(text, (rank[channel], falls[channel]), va="center", fontsize=13, color="#f28e2b", **style)
+    axes.set_xlabel("the channels, the largest fall first", fontsize=12)
+    axes.set_ylabel("fall of the logit without the channel", fontsize=12)
+    figure.legend(loc="outside upper center", ncols=2, fontsize=12)
     return figure
 
 
