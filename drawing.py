@@ -1128,34 +1128,27 @@ def pictures_and_photos(
     return figure
 
 
-def lead(logits: np.ndarray) -> str:
-    """Say in words which class has the highest of the logits, (1, 1000), and how far it leads the next one."""
-    best, second = helpers.top_predictions(logits, 2)
-    ahead = logits[0, best.index] - logits[0, second.index]
-    return f"{helpers.words(best.name)} {logits.max():.1f}, ahead of {helpers.words(second.name)} by {ahead:.1f}"
+def ranked_changes(changes: np.ndarray, marked: Sequence[int], words: str) -> Drawing:
+    """Return a dot for each channel, the most negative change of a lead without it first; `changes` are (channels,).
 
-
-def ranked_falls(falls: np.ndarray, marked: Sequence[int], words: str) -> Drawing:
-    """Return a dot for each channel, the largest fall of a logit without it first; `falls` are (channels,).
-
-    The `marked` channels, of which `words` say what they are, are large dots, each with its number and its fall.
+    The `marked` channels, of which `words` say what they are, are large dots, each with its number and its change.
     """
-    figure = Drawing(6.4, 4.2, "A dot for each channel: how far a logit falls without it, the largest fall first")
-    axes, rank = figure.subplots(), np.argsort(np.argsort(-falls))
+    figure = Drawing(6.4, 4.2, "A dot for each channel: how the lead of the class changes without it, the worst first")
+    axes, rank = figure.subplots(), np.argsort(np.argsort(changes))
     axes.axhline(0, color="grey", lw=1, ls=":")
-    axes.plot(rank, falls, "o", color="#bbbbbb", ms=3, label=f"all {len(falls):,} channels")
-    axes.plot(rank[marked], falls[marked], "o", color="#f28e2b", ms=10, mec="white", label=words)
+    axes.plot(rank, changes, "o", color="#bbbbbb", ms=3, label=f"all {len(changes):,} channels")
+    axes.plot(rank[marked], changes[marked], "o", color="#f28e2b", ms=10, mec="white", label=words)
     for place, channel in enumerate(marked):
-        text = f"{channel}: {falls[channel]:.2f}".replace("-", "−")
-        side = 1 if rank[channel] < len(falls) / 2 else -1  # towards the middle, where there is room
+        side = 1 if rank[channel] < len(changes) / 2 else -1  # towards the middle, where there is room
         style = {
-            "xytext": (12 * side, 14 * place),
+            "xytext": (14 * side, -16 * place),
             "textcoords": "offset points",
             "ha": "left" if side > 0 else "right",
         }
-        axes.annotate(text, (rank[channel], falls[channel]), va="center", fontsize=13, color="#f28e2b", **style)
-    axes.set_xlabel("the channels, the largest fall first", fontsize=12)
-    axes.set_ylabel("fall of the logit without the channel", fontsize=12)
+        text = f"{channel}: {changes[channel]:+.2f}".replace("-", "−")
+        axes.annotate(text, (rank[channel], changes[channel]), va="center", fontsize=13, color="#f28e2b", **style)
+    axes.set_xlabel("the silenced channel, the worst loss first", fontsize=12)
+    axes.set_ylabel("change of the lead", fontsize=12)
     figure.legend(loc="outside upper center", ncols=2, fontsize=12)
     return figure
 
