@@ -675,14 +675,15 @@ def plot_tuning(angles, curves: dict[str, np.ndarray], ylabel: str, predicted=()
     axes = figure.subplots()
     low, high = min(0, *(c.min() for c in curves.values())), max(c.max() for c in curves.values())
     span, drop, tiles = high - low, 0.31 if low < 0 else 0.24, () if kernels is None else painted(kernels)
+    colours = ("C0", "C1", "C2") if len(tiles) else ("black", "#2166ac", "#b2182b", "#999999")  # as in a circuit
     for number, (label, curve) in enumerate(curves.items()):
-        colour = f"C{number}"
+        colour = colours[number]
         axes.plot(angles, curve, "-" if number < 3 else "--", lw=2.5, color=colour, label=label)  # one may hide another
         if len(tiles):
             axes.axvline(predicted[number], color=colour, ls=":")
             place = [predicted[number] - 9, high + 0.03 * span, 18, 0.26 * span]
             axes.inset_axes(place, transform=axes.transData).imshow(tiles[number])
-        else:
+        elif number < 3:
             for i, shift in ((curve.argmax(), 4), (curve.argmin(), -13))[: 1 + bool(curve.min() < 0)]:
                 style = {"xytext": (0, shift), "textcoords": "offset points", "color": colour, "ha": "center"}
                 axes.annotate(f"{curve[i]:.1f}".replace("-", "−"), (angles[i], curve[i]), fontsize=13, **style)
@@ -991,12 +992,13 @@ def damage_grid(pictures: dict[str, np.ndarray], drive_of) -> Drawing:
 
 
 def drive_grid(pictures: dict[str, np.ndarray], drive_of) -> Drawing:
-    """Return pictures, {name: picture}, three in a row, each under its drive; `drive_of` returns the drives, (n,), of
+    """Return pictures, {name: picture}, in one row, each under its drive; `drive_of` returns the drives, (n,), of
     pictures, (n, side, side, 3).
     """
     shown = np.concatenate([_in_8_bits(picture) for picture in pictures.values()])
     titles = [f"{name}\ndrive {drive:.1f}" for name, drive in zip(pictures, drive_of(shown), strict=True)]
-    return _labelled(shown, titles, 3, 8, "Pictures, each under its drive")
+    columns = max(3, len(titles))
+    return _labelled(shown, titles, columns, 8 if columns == 3 else 9.6, "Pictures, each under its drive")
 
 
 def cycles(side: int) -> np.ndarray:
