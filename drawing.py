@@ -1130,12 +1130,19 @@ def pictures_and_photos(
     return figure
 
 
+def lead(logits: np.ndarray) -> str:
+    """Say in words which class has the highest of the logits, (1000,), and how far it leads the next one."""
+    best, second = helpers.top_predictions(logits[None], 2)
+    ahead = logits[best.index] - logits[second.index]
+    return f"{helpers.words(best.name)} {logits.max():.1f}, ahead of {helpers.words(second.name)} by {ahead:.1f}"
+
+
 def ranked_changes(changes: np.ndarray, marked: Sequence[int], words: str) -> Drawing:
-    """Return a dot for each channel, the most negative change of a lead without it first; `changes` are (channels,).
+    """Return a dot for each channel, the most negative change of a logit without it first; `changes` are (channels,).
 
     The `marked` channels, of which `words` say what they are, are large dots, each with its number and its change.
     """
-    figure = Drawing(6.4, 4.2, "A dot for each channel: how the lead of the class changes without it, the worst first")
+    figure = Drawing(6.4, 4.2, "A dot for each channel: how the logit of the class changes without it, the worst first")
     axes, rank = figure.subplots(), np.argsort(np.argsort(changes))
     axes.axhline(0, color="grey", lw=1, ls=":")
     axes.plot(rank, changes, "o", color="#bbbbbb", ms=3, label=f"all {len(changes):,} channels")
@@ -1150,7 +1157,7 @@ def ranked_changes(changes: np.ndarray, marked: Sequence[int], words: str) -> Dr
         text = f"{channel}: {changes[channel]:+.2f}".replace("-", "−")
         axes.annotate(text, (rank[channel], changes[channel]), va="center", fontsize=13, color="#f28e2b", **style)
     axes.set_xlabel("the silenced channel, the worst loss first", fontsize=12)
-    axes.set_ylabel("change of the lead", fontsize=12)
+    axes.set_ylabel("change of the logit", fontsize=12)
     figure.legend(loc="outside upper center", ncols=2, fontsize=12)
     return figure
 
