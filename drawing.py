@@ -839,52 +839,47 @@ def channel_circuit(model: keras.Model, layer: str, channel: int, photos: np.nda
     return figure
 
 
-def simple_shapes(radius: float = 7, bright: bool = False, on_hatching: bool = False) -> dict[str, np.ndarray]:
+def simple_shapes(radius: float = 7, bright: bool = False) -> dict[str, np.ndarray]:
     """Return drawings of one size, {name: (192, 192, 3) in [0, 1]}, dark on a light ground or the other way round: an
-    eye, its ring and other things, or, `on_hatching`, its ring on stripes that rise to the right and on level ones.
-
-    The open ring lacks its right quarter. The hatchings fill the picture and keep their fineness.
-    """
+    eye, its ring and other things. The open ring lacks its right quarter."""
     y, x = np.mgrid[-96:96, -96:96]
     apart, away = np.hypot(x, y), np.maximum(abs(x), abs(y))
-    ring, plus = (apart > 0.7 * radius) & (apart < radius), np.minimum(abs(x), abs(y)) < 0.25 * radius
-    hatching, level = (x + y) % 6 < 3, y % 4 < 2
-    dot, square = apart < 0.4 * radius, (away > 0.7 * radius) & (away < radius)
-    eye = {"eye": ring | dot, "ring": ring, "open ring": ring & (abs(y) >= x), "dot": dot}
-    eye |= {"plus": plus & (away < radius), "short line": (abs(x) < 0.25 * radius) & (abs(y) < radius)}
-    eye |= {"square": square, "long line": abs(x + y) < 0.5 * radius}
-    hatched = {"ring": ring, "ring on level": ring | level, "ring on hatching": ring | hatching}
-    hatched |= {"hatching": hatching, "level": level, "nothing": apart < 0}
+    ring, dot, thin = (apart > 0.7 * radius) & (apart < radius), apart < 0.4 * radius, 0.25 * radius
+    shapes = {"eye": ring | dot, "ring": ring, "open ring": ring & (abs(y) >= x), "dot": dot}
+    shapes["plus"] = (np.minimum(abs(x), abs(y)) < thin) & (away < radius)
+    shapes["short line"] = (abs(x) < thin) & (abs(y) < radius)
+    shapes["square"] = (away > 0.7 * radius) & (away < radius)
+    shapes["long line"] = abs(x + y) < 2 * thin
     ink, ground = (0.85, 0.15) if bright else (0.15, 0.85)
-    shapes = hatched if on_hatching else eye
     return {name: np.where(shape[..., None], [ink] * 3, ground) for name, shape in shapes.items()}
 
 
-def peak_bars(shapes: dict[str, np.ndarray], peaks: Sequence[float], photos: np.ndarray) -> Drawing:
-    """Return the middle of shapes, {name: (192, 192, 3)}, each over the bar of its peak; dotted, the best and the
-    median of the peaks of `photos`, (n,)."""
-    figure, count = Drawing(9.6, 4.6, "Small drawings, and the peak in each as a bar"), len(shapes)
+def peak_bars(shapes: dict[str, np.ndarray], peaks: dict[str, np.ndarray]) -> Drawing:
+    """Return the middle of n shapes, {name: (192, 192, 3)}, each over its bars: {words: peaks, (n,)}, three at most."""
+    figure, count = Drawing(9.6, 4.8, "Small drawings, and the peak in each as bars"), len(shapes)
     figure.set_layout_engine("none")  # the boxes are placed by hand
-    left, wide = 0.08, 0.77
-    axes = figure.add_axes([left, 0.01, wide, 0.6])
-    bars = axes.bar(range(count), peaks, 0.6, color="#4393c3")
-    plain = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-    axes.bar_label(bars, [f"{peak:.1f}".replace("-", "−") for peak in peaks], padding=3, fontsize=15, bbox=plain)
+    left, wide = 0.08, 0.91
+    axes = figure.add_axes([left, 0.09, wide, 0.53])
+    for number, ((words, values), colour) in enumerate(
+        zip(peaks.items(), ("black", "#2166ac", "#b2182b"), strict=False)
+    ):
+        places = np.arange(count) + 0.27 * (number - (len(peaks) - 1) / 2)
+        bars = axes.bar(places, values, 0.25, color=colour, label=words)
+        axes.bar_label(
+            bars, [f"{value:.1f}".replace("-", "−") for value in values], padding=2, fontsize=11, color=colour
+        )
     for number, (name, picture) in enumerate(shapes.items()):
-        box = figure.add_axes([left + wide * (number + 0.06) / count, 0.63, 0.88 * wide / count, 0.24])
+        box = figure.add_axes([left + wide * (number + 0.12) / count, 0.65, 0.76 * wide / count, 0.22])
         box.imshow(picture[78:114, 78:114])
-        box.set_title(name.replace(" ", "\n", 1), fontsize=15, pad=4, linespacing=1)
+        box.set_title(name.replace(" ", "\n", 1), fontsize=14, pad=4, linespacing=1)
         box.axis("off")
-    for name, level in {"best photo": photos.max(), "median photo": np.median(photos)}.items():
-        axes.axhline(level, color="#555555", lw=1.5, ls=":")
-        words = f"{name}:\n{level:.1f}".replace("-", "−")
-        axes.text(count - 0.45, level, words, va="center", fontsize=13, color="#333333")
     axes.axhline(0, color="black", lw=1)
-    low, high = min(0, *peaks), max(*peaks, photos.max())
-    axes.set(xlim=(-0.5, count - 0.5), ylim=(low - 0.13 * (high - low), high + 0.13 * (high - low)), xticks=[])
+    axes.set(xlim=(-0.5, count - 0.5), xticks=[])
+    axes.margins(y=0.12)
     axes.set_ylabel("peak of the channel", fontsize=13)
     axes.tick_params(labelsize=13)
     axes.spines[["top", "right", "bottom"]].set_visible(False)
+    figure.legend(*axes.get_legend_handles_labels(), loc="lower center", ncols=3, fontsize=13, frameon=False)
     return figure
 
 
@@ -923,17 +918,27 @@ def filmstrip(frames: dict[int, np.ndarray], curve: Sequence[float], ylabel: str
     return figure
 
 
-def plot_lines(x: Sequence, curves: dict[str, np.ndarray], xlabel: str, ylabel: str) -> Drawing:
-    """Return curves, {name: values}, over the numbers `x`."""
-    figure = Drawing(8, 3.8, f"Curves of {ylabel} over {xlabel}")
-    axes = figure.subplots()
+def plot_lines(
+    x: Sequence, curves: dict[str, np.ndarray], xlabel: str, ylabel: str, picture=None, step: int = 16
+) -> Drawing:
+    """Return curves, {name: values}, over the numbers `x`; beside them, if given, a picture, (side, side, 3), with lines
+    every `step` pixels."""
+    figure = Drawing(8 if picture is None else 9.6, 3.8, f"Curves of {ylabel} over {xlabel}")
+    axes, *beside = np.ravel(figure.subplots(1, 1 if picture is None else 2))
     for number, (name, values) in enumerate(curves.items()):
         axes.plot(x, values, "os^"[number % 3] + "-", lw=2, ms=5, label=name)
     axes.set_xlabel(xlabel, fontsize=13)
     axes.set_ylabel(ylabel, fontsize=13)
     axes.tick_params(labelsize=13)
     axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
-    figure.legend(loc="outside upper center", ncols=4, fontsize=13)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, fontsize=13, frameon=False)
+    for place in beside:
+        place.imshow(picture)
+        for line in range(step, len(picture), step):
+            place.axhline(line - 0.5, color="white", lw=1)
+            place.axvline(line - 0.5, color="white", lw=1)
+        place.set_title(f"{next(iter(curves))}, {step} pixels from line to line", fontsize=13)
+        place.axis("off")
     return figure
 
 
@@ -1128,6 +1133,20 @@ def pictures_and_photos(
             _frame_peaks(figure.axes[first : first + len(shown)], shown, channel, framed)
         first += len(shown)
     return figure
+
+
+def lit_rows(pictures: dict[str, np.ndarray], maps: np.ndarray, channels: Sequence[int]) -> Drawing:
+    """Return a row for each channel: n pictures, {name: (height, width, 3)}, lit by its maps, (n, rows, columns, all
+    channels), on one scale in a row, each under its peak."""
+    rows = {}
+    for channel in channels:
+        found = maps[..., channel]
+        lit = [overlay(picture, one, limit=found.max()) for picture, one in zip(pictures.values(), found, strict=True)]
+        rows[f"channel {channel}"] = (
+            lit,
+            [f"{name}: {one.max():.1f}" for name, one in zip(pictures, found, strict=True)],
+        )
+    return picture_rows(rows, 6.4)
 
 
 def lead(logits: np.ndarray) -> str:

@@ -74,16 +74,16 @@ def test_the_eight_wires_of_channel_57_make_its_hill_and_its_valley(model):
     kept, order = kernel.numpy(), np.argsort(kernel.numpy()[0, 0, :, 57])
     assert kept[0, 0, 28].argmax() == 57
     assert set(order[:4]) == {39, 0, 30, 58} and set(order[-4:]) == {28, 47, 14, 51}
-    curves = []
-    for cut in ([], order[-4:], order[:4], np.argsort(abs(kept[0, 0, :, 57]))[:4], kept[0, 0, :, 57] < 0):
+    curves, others = [], np.random.default_rng(0).choice(order[4:-4], 4, replace=False)
+    for cut in ([], order[-4:], order[:4], others, kept[0, 0, :, 57] < 0):
         changed = kept.copy()
         changed[0, 0, cut, 57] = 0
         kernel.assign(changed)
         curves.append(tuning_curves(model, "conv2_block1_1_bn", angles)[:, 57])
     kernel.assign(kept)
-    (whole, *_, thinnest, positive), ends = curves, [(curve.max(), curve.min()) for curve in curves]
+    (whole, *_, less, positive), ends = curves, [(curve.max(), curve.min()) for curve in curves]
     assert np.ravel(ends[:3]) == pytest.approx([7.29, -3.98, 0.32, -5.63, 8.61, -1.16], abs=0.05)
-    assert np.abs(thinnest - whole).max() < 0.1
+    assert np.abs(less - whole).max() < 0.5
     assert positive.min() > 2 and abs(angles[positive.argmax()] - angles[whole.argmax()]) <= 4
 
 
@@ -96,12 +96,16 @@ def test_channel_5_needs_no_eye_no_closed_ring_and_likes_a_line_least_whatever_t
         found = helpers.channel_responses(model, "conv3_block1_1_bn", list(shapes.values()), "peak")[:, 5]
         return dict(zip(shapes, found, strict=True))
 
-    hidden = {"ring": drawing.simple_shapes(7, on_hatching=True)["ring on hatching"]}
-    found = [peaks(hidden)["ring"]]
-    wires.assign(np.where(np.arange(256)[:, None] == 154, 0, kept))
-    found.append(peaks(hidden)["ring"])  # the thickest wire, from the hatching, changes nothing at the ring's peak
+    shapes, wholes = drawing.simple_shapes(7), []
+    for cut in ([], order[:4], order[-4:]):
+        changed = kept.copy()
+        changed[0, 0, cut, 5] = 0
+        wires.assign(changed)
+        wholes.append(peaks(shapes))
     wires.assign(kept)
-    assert found == pytest.approx([0.27, 0.27], abs=0.02)
+    whole, uninhibited, unexcited = wholes
+    assert [name for name in shapes if uninhibited[name] > whole[name] + 0.2] == ["dot"]  # the thickest wire is idle
+    assert all(1 < whole[name] - unexcited[name] < 2 for name in shapes)
     for radius in (5, 6, 7, 8, 9, 10, 12):
         for bright in (False, True):
             found = peaks(drawing.simple_shapes(radius, bright))
@@ -114,10 +118,9 @@ def test_channel_5_needs_no_eye_no_closed_ring_and_likes_a_line_least_whatever_t
 
 
 def test_simple_shapes_are_what_their_names_say():
-    shapes = drawing.simple_shapes(7) | drawing.simple_shapes(7, on_hatching=True)
-    drawn = {name: picture[..., 0] < 0.5 for name, picture in shapes.items()}
+    drawn = {name: picture[..., 0] < 0.5 for name, picture in drawing.simple_shapes(7).items()}
     ring, opened = drawn["ring"], drawn["open ring"]
     assert not (opened & ~ring).any() and opened.sum() / ring.sum() == pytest.approx(0.75, abs=0.06)
     assert (ring & ~opened)[:, 97:].sum() == (ring & ~opened).sum() > 0  # the gap lies on the right
-    assert not (ring & ~drawn["eye"]).any() and (drawn["level"] == drawn["level"][:, :1]).all()
-    assert (drawn["ring on hatching"] == (ring | drawn["hatching"])).all() and not drawn["nothing"].any()
+    assert (drawn["eye"] == (ring | drawn["dot"])).all() and not (drawn["short line"] & ~drawn["plus"]).any()
+    assert drawn["long line"].sum() > 190 and not drawn["square"][96, 96]
