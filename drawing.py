@@ -921,7 +921,7 @@ def filmstrip(frames: dict[int, np.ndarray], curve: Sequence[float], ylabel: str
 def plot_lines(
     x: Sequence, curves: dict[str, np.ndarray], xlabel: str, ylabel: str, picture=None, step: int = 16
 ) -> Drawing:
-    """Return curves, {name: values}, over the numbers `x`; beside them, if given, a picture, (side, side, 3), with lines
+    """Return curves, {name: values}, over numbers `x`; beside them, if given, a picture, (side, side, 3), with lines
     every `step` pixels."""
     figure = Drawing(8 if picture is None else 9.6, 3.8, f"Curves of {ylabel} over {xlabel}")
     axes, *beside = np.ravel(figure.subplots(1, 1 if picture is None else 2))
