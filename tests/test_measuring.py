@@ -94,3 +94,10 @@ def test_a_random_network_keeps_its_signal_and_leaves_the_model_alone(model):
     answers = helpers.channel_responses(fresh, "conv5_block3_preact_relu", images[:16])
     assert 0.1 < answers.mean() < 2 and answers.std(axis=0).mean() > 0.01  # BatchNorm alone gives about 0.4
     np.testing.assert_array_equal(model.get_weights()[0], before)
+
+
+def test_channel_862_of_conv4_looks_for_a_spot_of_yellow_or_green(model):
+    squares, colours = np.full((3, 128, 128, 3), 0.2), [(0.6, 0.7, 0.2), (0.2, 0.2, 0.7), (0.7, 0.2, 0.2)]
+    squares[:, 60:68, 60:68] = np.reshape(colours, (3, 1, 1, 3))
+    peaks = helpers.channel_responses(model, "conv5_block1_preact_relu", squares, "peak")[:, 862]
+    assert peaks == pytest.approx([17.0, 0.0, 1.7], abs=0.2)
