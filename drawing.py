@@ -1007,15 +1007,9 @@ def drive_grid(pictures: dict[str, np.ndarray], drive_of) -> Drawing:
 
 
 def cycles(side: int) -> np.ndarray:
-    """Return how often each wave of `np.fft.rfft2` goes up and down within a picture, at least once: (side, side // 2 +
-    1, 1)."""
-    return side * np.maximum(np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)), 1 / side)[..., None]
-
-
-def broad_waves(noise: np.ndarray) -> np.ndarray:
-    """Return noise, (side, side, 3), with each of its waves divided by how often it goes up and down, so that the broad
-    ones win, as in the images that `helpers.maximize` parameterizes by their spectrum."""
-    return np.fft.irfft2(np.fft.rfft2(noise, axes=(0, 1)) / cycles(len(noise)), axes=(0, 1))
+    """Return how often each wave of `np.fft.fft2` goes up and down within a picture, at least once: (side, side, 1)."""
+    frequencies = np.fft.fftfreq(side)
+    return side * np.maximum(np.hypot(frequencies[:, None], frequencies), 1 / side)[..., None]
 
 
 def noise_grid(noises: dict[str, np.ndarray], contrast: float = 0.2) -> Drawing:
@@ -1175,7 +1169,7 @@ def ranked_changes(changes: np.ndarray, marked: Sequence[int], words: str) -> Dr
         }
         text = f"{channel}: {changes[channel]:+.2f}".replace("-", "−")
         axes.annotate(text, (rank[channel], changes[channel]), va="center", fontsize=13, color="#f28e2b", **style)
-    axes.set_xlabel("the silenced channel, the worst loss first", fontsize=12)
+    axes.set_xlabel("rank of the silenced channel, the worst drop first", fontsize=12)
     axes.set_ylabel("change of the logit", fontsize=12)
     figure.legend(loc="outside upper center", ncols=2, fontsize=12)
     return figure
