@@ -845,8 +845,7 @@ def simple_shapes(radius: float = 7, bright: bool = False) -> dict[str, np.ndarr
     y, x = np.mgrid[-96:96, -96:96]
     apart, away = np.hypot(x, y), np.maximum(abs(x), abs(y))
     ring, dot, thin = (apart > 0.7 * radius) & (apart < radius), apart < 0.4 * radius, 0.25 * radius
-    shapes = {"eye": ring | dot, "ring": ring, "open ring": ring & (abs(y) >= x), "dot": dot}
-    shapes["plus"] = (np.minimum(abs(x), abs(y)) < thin) & (away < radius)
+    shapes = {"eye": ring | dot, "ring": ring, "open ring": ring & (abs(y) >= x), "disc": apart < radius, "dot": dot}
     shapes["short line"] = (abs(x) < thin) & (abs(y) < radius)
     shapes["square"] = (away > 0.7 * radius) & (away < radius)
     shapes["long line"] = abs(x + y) < 2 * thin

@@ -96,24 +96,24 @@ def test_channel_5_needs_no_eye_no_closed_ring_and_likes_a_line_least_whatever_t
         found = helpers.channel_responses(model, "conv3_block1_1_bn", list(shapes.values()), "peak")[:, 5]
         return dict(zip(shapes, found, strict=True))
 
-    shapes, wholes = drawing.simple_shapes(7), []
-    for cut in ([], order[:4], order[-4:]):
-        changed = kept.copy()
-        changed[0, 0, cut, 5] = 0
-        wires.assign(changed)
-        wholes.append(peaks(shapes))
+    shapes, changed = drawing.simple_shapes(7), kept.copy()
+    changed[0, 0, order[-4:], 5] = 0
+    whole, _ = peaks(shapes), wires.assign(changed)
+    assert all(1 < whole[name] - peak < 2 for name, peak in peaks(shapes).items())
     wires.assign(kept)
-    gains = [(name, without[name] - wholes[0][name]) for without in wholes[1:] for name in shapes]
-    assert [name for name, gain in gains[:8] if gain > 0.2] == ["dot"] and all(-2 < gain < -1 for _, gain in gains[8:])
+    pair = helpers.feature_model(model, ["conv3_block1_1_bn", "conv3_block1_preact_relu"])
+    for name, shape in shapes.items():  # which of the four inhibiting inputs are on, where channel 5 has its peak?
+        own, inputs = (maps[0].numpy() for maps in pair(helpers.preprocess(shape)).values())
+        at_peak = inputs.reshape(-1, 256)[own[..., 5].argmax(), order[:4]]
+        assert order[:4][at_peak > 0].tolist() == {"dot": [154], "long line": [3]}.get(name, [])
     for radius in (5, 6, 7, 8, 9, 10, 12):
         for bright in (False, True):
             found = peaks(drawing.simple_shapes(radius, bright))
             rings = found["eye"], found["ring"], found["open ring"]
             assert found["long line"] < min(rings) and (radius < 12 or found["dot"] > max(rings))
             if (radius, bright) == (7, False):
-                ranking = ["ring", "eye", "open ring", "plus", "short line", "dot", "square", "long line"]
+                ranking = ["ring", "eye", "open ring", "short line", "disc", "dot", "square", "long line"]
                 assert sorted(found, key=found.get, reverse=True) == ranking
-                assert max(rings) - min(rings) < 0.7 and min(rings) - found["plus"] > 0.7
 
 
 def test_simple_shapes_are_what_their_names_say():
@@ -121,4 +121,4 @@ def test_simple_shapes_are_what_their_names_say():
     ring, opened = drawn["ring"], drawn["open ring"]
     assert not (opened & ~ring).any() and opened.sum() / ring.sum() == pytest.approx(0.75, abs=0.06)
     assert (ring & ~opened)[:, 97:].sum() == (ring & ~opened).sum() > 0  # the gap lies on the right
-    assert (drawn["eye"] == (ring | drawn["dot"])).all() and not (drawn["short line"] & ~drawn["plus"]).any()
+    assert (drawn["eye"] == (ring | drawn["dot"])).all() and not (ring & ~drawn["disc"]).any()
