@@ -675,9 +675,9 @@ def plot_tuning(angles, curves: dict[str, np.ndarray], ylabel: str, predicted=()
     axes = figure.subplots()
     low, high = min(0, *(c.min() for c in curves.values())), max(c.max() for c in curves.values())
     span, drop, tiles = high - low, 0.31 if low < 0 else 0.24, () if kernels is None else painted(kernels)
-    colours = ("C0", "C1", "C2") if len(tiles) else ("black", "#2166ac", "#b2182b", "#999999")  # as in a circuit
+    circuit = "black", "#2166ac", "#b2182b", "#999999"  # inhibiting wires are blue, exciting ones red
     for number, (label, curve) in enumerate(curves.items()):
-        colour = colours[number]
+        colour = f"C{number}" if len(tiles) or number > 3 else circuit[number]
         axes.plot(angles, curve, "-" if number < 3 else "--", lw=2.5, color=colour, label=label)  # one may hide another
         if len(tiles):
             axes.axvline(predicted[number], color=colour, ls=":")
@@ -1057,12 +1057,12 @@ def draw_rounds(
 
 def channel_rows(
     channels: Sequence[int], pictures: dict[str, Sequence[np.ndarray]], responses: np.ndarray,
-    natural: helpers.NaturalInputs, framed: tuple[keras.Model, str] | None = None, head: str = "its strongest photos",
+    natural: helpers.NaturalInputs, framed: tuple[keras.Model, str] | None = None,
 ) -> Drawing:  # fmt: skip
     """Return a row for each channel: its pictures, {head: one for each channel}, and its three strongest crops.
 
     `responses` to the crops are (n, channels of the layer). At most one crop of each photo is shown. With `framed`, a
-    model and a layer, a frame marks where the channel has its peak. `head` stands over the crops.
+    model and a layer, a frame marks where the channel has its peak.
     """
     tiles, titles = [], []
     for row, channel in enumerate(channels):
@@ -1083,7 +1083,9 @@ def channel_rows(
     for row, channel in enumerate(channels if framed else ()):
         photos = slice(columns * row + len(pictures), columns * (row + 1))
         _frame_peaks(figure.axes[photos], tiles[photos], channel, framed)
-    for column, words in enumerate([*pictures, head]):  # above the first row, in the room of the empty title
+    for column, words in enumerate(
+        [*pictures, "its strongest photos"]
+    ):  # above the first row, in the room of the empty title
         style = {"xycoords": "axes fraction", "textcoords": "offset points", "fontsize": 12, "weight": "bold"}
         figure.axes[column].annotate(words, (0, 1), (0, 21), **style).set_in_layout(False)
     return figure

@@ -98,9 +98,8 @@ def test_channel_5_needs_no_eye_no_closed_ring_and_likes_a_line_least_whatever_t
 
     shapes, changed = drawing.simple_shapes(7), kept.copy()
     changed[0, 0, order[-4:], 5] = 0
-    whole, _ = peaks(shapes), wires.assign(changed)
-    assert all(1 < whole[name] - peak < 2 for name, peak in peaks(shapes).items())
-    wires.assign(kept)
+    whole, _, unexcited, _ = peaks(shapes), wires.assign(changed), peaks(shapes), wires.assign(kept)
+    assert all(1 < whole[name] - unexcited[name] < 2 for name in shapes)
     pair = helpers.feature_model(model, ["conv3_block1_1_bn", "conv3_block1_preact_relu"])
     for name, shape in shapes.items():  # which of the four inhibiting inputs are on, where channel 5 has its peak?
         own, inputs = (maps[0].numpy() for maps in pair(helpers.preprocess(shape)).values())
